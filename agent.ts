@@ -1,0 +1,355 @@
+/**
+ * netwall-agent: dial → accept → replay.
+ *
+ * The agent dials out to its gateways and keeps a link open to each. Streams that a gateway opens name a service; the
+ * agent alone knows the target behind the name, and replays the request to it. It opens no port.
+ *
+ * Read `startAgent` first, then lib/mux/session.ts and lib/http/replay.ts; lib/wire/SPEC.md is the protocol.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import { hostname } from "node:os";
+import { resolve as resolvePath } from "node:path";
+import type { Duplex } from "node:stream";
+import { pathToFileURL } from "node:url";
+import type { ProgramSpec } from "./lib/cli/arguments.ts";
+import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
+import { runAsMain, runProgram } from "./lib/cli/program.ts";
+import { formatTarget, type GatewayAddress, LINK_PATH, type Target } from "./lib/config/addresses.ts";
+import { type AgentConfig, agentConfig } from "./lib/config/agent_config.ts";
+import { ConfigError, formatConfigError, loadConfig } from "./lib/config/load.ts";
+import { fetchTarget } from "./lib/http/fetch_target.ts";
+import { replay, type ReplayFacts } from "./lib/http/replay.ts";
+import { type FetchHandler, replayToApp } from "./lib/http/replay_app.ts";
+import { TargetClient } from "./lib/http/target_client.ts";
+import { dialLink, formatGateway, type GatewayAddress as DialAddress } from "./lib/link/dial.ts";
+import { Dialer, type DialerState } from "./lib/link/dialer.ts";
+import { type Link, LinkError } from "./lib/link/link.ts";
+import { createLogger, type Logger } from "./lib/log.ts";
+import { MemoryBudget } from "./lib/mux/budget.ts";
+import { Session } from "./lib/mux/session.ts";
+import type { SessionEnd } from "./lib/mux/session_options.ts";
+import type { Stream } from "./lib/mux/stream.ts";
+import { connectTls } from "./lib/runtime/connect_tls.ts";
+import { refusalToStart } from "./lib/runtime/hardening.ts";
+import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
+import { VERSION } from "./lib/version.ts";
+import { decodeRequestHead } from "./lib/wire/head.ts";
+import type { OpenPayload } from "./lib/wire/open.ts";
+
+/** What stands behind a service: a target that is dialled, or a function in this process. */
+type Backend = { kind: "target"; client: TargetClient; name: string } | {
+  kind: "app";
+  handler: FetchHandler;
+};
+
+/** A running agent. */
+export interface Agent {
+  /** Settles when the first session stands. */
+  readonly ready: Promise<void>;
+  /** Settles when the agent has ended; rejects with a permanent LinkError when no gateway takes it. */
+  readonly done: Promise<void>;
+  /** Leaves every gateway politely. */
+  stop(graceMs: number): Promise<void>;
+}
+
+export interface AgentOptions {
+  config: Readonly<AgentConfig>;
+  token: string;
+  log: Logger;
+  /** An app that is there already, instead of `config.app`. */
+  handler?: FetchHandler;
+}
+
+/** Something outside is not as the configuration says: a file, a module. The message says what to do. */
+class StartError extends Error {
+  override name = "StartError";
+}
+
+/** Dials every gateway and serves what comes, until it is stopped or refused for good. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { config, token, log } = options;
+  const backends = await makeBackends(config, options.handler);
+  const budget = new MemoryBudget(config.limits.memory, true);
+  const tls = readTlsFiles(config);
+  const sessions = new Set<Session>();
+  let markReady: () => void;
+  const ready = new Promise<void>((resolve) => markReady = resolve);
+
+  /** Runs a session on a link and settles when it is over. */
+  const serve = (link: Link, dialer: Dialer): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const session: Session = new Session(link, {
+        role: "agent",
+        helloFields: helloFields([...backends.keys()]),
+        streamsMax: config.limits.streamsMax,
+        sessionWindowBytes: config.limits.sessionWindow,
+        budget,
+        onReady: () => {
+          log.info("linked", { gateway: link.peer, services: [...backends.keys()].join(",") });
+          markReady();
+        },
+        onOpen: (stream, open) => accept(stream, open, backends, log, config.log.access),
+        onGoAway: (detail) => {
+          log.info("the gateway is leaving", { gateway: link.peer, detail });
+          dialer.moveNow();
+        },
+        onClose: (end) => {
+          sessions.delete(session);
+          const error = sessionError(end);
+          if (error?.permanent) return reject(error);
+          log.warn("link lost", { gateway: link.peer, reason: end.message, fault: end.fault });
+          resolve();
+        },
+      });
+      sessions.add(session);
+      session.start();
+    });
+
+  const dialers: Dialer[] = [];
+  for (const gateway of config.gateway) {
+    const address = dialAddress(gateway);
+    const where = formatGateway(address);
+    for (let i = 0; i < config.links; i++) {
+      const dialer: Dialer = new Dialer({
+        dial: (signal) =>
+          dialLink({
+            gateway: address,
+            token,
+            tls,
+            env: process.env,
+            handshakeTimeoutMs: config.limits.connectTimeout,
+            signal,
+          }),
+        onLink: (link) => serve(link, dialer),
+        onState: (state) => logState(log, where, state),
+      });
+      dialers.push(dialer);
+      dialer.start();
+    }
+  }
+
+  return {
+    ready,
+    done: allGone(dialers),
+    async stop(graceMs: number): Promise<void> {
+      for (const dialer of dialers) void dialer.stop();
+      await Promise.all([...sessions].map((session) => session.drain(graceMs, "The agent is stopping")));
+      for (const backend of backends.values()) if (backend.kind === "target") backend.client.close();
+    },
+  };
+}
+
+/** One stream that a gateway opened. Only a name that is served here goes any further. */
+function accept(
+  stream: Stream,
+  open: OpenPayload,
+  backends: Map<string, Backend>,
+  log: Logger,
+  logAccess: boolean,
+): void {
+  const backend = backends.get(open.service);
+  if (backend === undefined) {
+    log.warn("a gateway asked for a service that is not served here", { service: open.service });
+    return stream.reset("unknownService");
+  }
+  const request = decodeRequestHead(open.head);
+  const onDone = (facts: ReplayFacts): void => {
+    const fields = { service: open.service, method: request.method, status: facts.status };
+    if (facts.error) {
+      log.warn("the target failed", { ...fields, code: facts.error.code, error: facts.error.message });
+    } else if (logAccess) log.info("replayed", fields);
+  };
+  const options = { stream, request, body: open.body, upgrade: open.kind === "upgrade", onDone };
+  if (backend.kind === "target") replay({ ...options, client: backend.client });
+  else void replayToApp({ ...options, handler: backend.handler });
+}
+
+async function makeBackends(
+  config: Readonly<AgentConfig>,
+  handler: FetchHandler | undefined,
+): Promise<Map<string, Backend>> {
+  const backends = new Map<string, Backend>();
+  const ca = config.targetCa === undefined ? undefined : readText(config.targetCa, "--target-ca");
+  for (const { service, target } of config.serve) {
+    if (config.replay === "fetch" && target.kind === "http") {
+      backends.set(service, { kind: "app", handler: fetchTarget(formatTarget(target)) });
+      continue;
+    }
+    const client = new TargetClient({
+      connect: () => connectTarget(target, ca, config),
+      connectTimeoutMs: config.limits.connectTimeout,
+    });
+    backends.set(service, { kind: "target", client, name: formatTarget(target) });
+  }
+  if (config.as !== undefined) {
+    backends.set(config.as, { kind: "app", handler: handler ?? await importApp(config.app!) });
+  }
+  return backends;
+}
+
+function connectTarget(
+  target: Target,
+  ca: string | undefined,
+  config: Readonly<AgentConfig>,
+): Duplex | Promise<Duplex> {
+  if (target.kind === "unix") return net.connect({ path: target.path, allowHalfOpen: true });
+  const { host, port } = target;
+  if (!target.secure) return net.connect({ host, port, allowHalfOpen: true });
+  const timeoutMs = config.limits.connectTimeout;
+  return connectTls({
+    host,
+    port,
+    insecure: config.targetInsecure,
+    timeoutMs,
+    ...(ca === undefined ? {} : { ca }),
+  });
+}
+
+async function importApp(file: string): Promise<FetchHandler> {
+  let module: { default?: unknown };
+  try {
+    module = await import(pathToFileURL(resolvePath(file)).href);
+  } catch (error) {
+    throw new StartError(`Cannot load the app ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  const app = module.default as { fetch?: unknown } | undefined;
+  if (typeof app?.fetch !== "function") {
+    throw new StartError(`Cannot serve the app ${file}: it has no "export default { fetch }"`);
+  }
+  return (request) => (app as { fetch: FetchHandler }).fetch(request);
+}
+
+/** What this side claims of itself. The gateway shows it and never believes it. */
+function helloFields(services: string[]): string[] {
+  return ["services", services.join(","), "hostname", hostname(), "version", VERSION, "runtime", runtimeName];
+}
+
+/** Why a session ended, when that should end the agent too. */
+function sessionError(end: SessionEnd): LinkError | undefined {
+  if (end.code === "identity" && end.remote) {
+    return new LinkError(`The gateway refused the agent: ${end.message}`, true);
+  }
+  if (end.code === "version") {
+    return new LinkError(`The gateway speaks another version: ${end.message}`, true);
+  }
+  return undefined;
+}
+
+/** Settles when every dialer has ended well; rejects when the last one was refused: one gateway may go on alone. */
+async function allGone(dialers: Dialer[]): Promise<void> {
+  const results = await Promise.allSettled(dialers.map((dialer) => dialer.done));
+  const refused = results.find((result) => result.status === "rejected");
+  if (refused) throw refused.reason;
+}
+
+function dialAddress(gateway: GatewayAddress): DialAddress {
+  if (gateway.kind === "unix") return { kind: "unix", path: gateway.path, route: LINK_PATH };
+  const { secure, host, port, url } = gateway;
+  const { pathname, search } = new URL(url);
+  return { kind: "tcp", secure, host, port, path: pathname + search };
+}
+
+function logState(log: Logger, gateway: string, state: DialerState): void {
+  if (state.kind === "waiting" && state.error) {
+    log.warn("cannot link", { gateway, error: state.error.message, retryMs: state.delayMs });
+  } else if (state.kind === "ended" && state.error) {
+    log.error("refused", { gateway, error: state.error.message });
+  } else {
+    log.debug(state.kind, { gateway });
+  }
+}
+
+function readTlsFiles(config: Readonly<AgentConfig>): { ca?: string; cert?: string; key?: string } {
+  const tls: { ca?: string; cert?: string; key?: string } = {};
+  if (config.gatewayCa !== undefined) tls.ca = readText(config.gatewayCa, "--gateway-ca");
+  if (config.gatewayCert !== undefined) tls.cert = readText(config.gatewayCert, "--gateway-cert");
+  if (config.gatewayKey !== undefined) tls.key = readText(config.gatewayKey, "--gateway-key");
+  return tls;
+}
+
+function readText(path: string, flag: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new StartError(`Cannot read ${path} of ${flag}: ${code}, check the path, its owner and mode`, {
+      cause: error,
+    });
+  }
+}
+
+const PROGRAM: ProgramSpec = (() => {
+  const run = {
+    name: "run",
+    summary: "Dial out to a gateway and publish services through it",
+    options: agentConfig,
+    examples: [
+      "netwall-agent --gateway wss://edge.example.com --token-file token --serve web=http://127.0.0.1:3000",
+      "netwall-agent --gateway unix:/run/netwall/gateway.sock --app ./app.ts --as web",
+    ],
+  };
+  return {
+    name: "netwall-agent",
+    summary: "Publishes services beside it through a gateway, and opens no port",
+    commands: [run],
+    defaultCommand: run,
+  };
+})();
+
+async function main(argv: string[]): Promise<ExitCode> {
+  return await runProgram({
+    program: PROGRAM,
+    version: `${VERSION} (${runtimeName} ${runtimeVersion})`,
+    argv,
+    commands: {
+      run: async (flags) => {
+        const refusal = refusalToStart();
+        if (refusal) throw new StartError(refusal);
+        const config = loadConfig({ schema: agentConfig, flags, env: process.env });
+        const log = createLogger({ ...config.log, isTerminal: process.stderr.isTTY === true });
+        const token = config.token?.reveal() ?? readText(config.tokenFile!, "--token-file").trim();
+        return await runUntilStopped(await startAgent({ config, token, log }), config, log);
+      },
+    },
+    explain: (error) => {
+      if (error instanceof ConfigError) return { message: formatConfigError(error), code: EXIT.usage };
+      if (error instanceof StartError) return { message: error.message, code: EXIT.usage };
+      if (error instanceof LinkError) return { message: error.message, code: EXIT.refused };
+      return undefined;
+    },
+  });
+}
+
+async function runUntilStopped(agent: Agent, config: Readonly<AgentConfig>, log: Logger): Promise<ExitCode> {
+  const stopped = new Promise<void>((resolve) => {
+    let asked = false;
+    const stop = (signal: string): void => {
+      // A second signal means now.
+      if (asked) process.exit(EXIT.failed);
+      asked = true;
+      log.info("stopping", { signal, graceMs: config.limits.grace });
+      agent.stop(config.limits.grace).then(resolve);
+    };
+    // As PID 1 a process has no default for these.
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+  // One bug in one exchange must not take every other down with it; it is logged with its stack.
+  process.on("uncaughtException", (error) => log.error("fault", { error }));
+  process.on("unhandledRejection", (error) => log.error("fault", { error }));
+  void agent.ready.then(() => {
+    const services = [
+      ...config.serve.map(({ service }) => service),
+      ...(config.as === undefined ? [] : [config.as]),
+    ];
+    const gateways = config.gateway.map((gateway) => formatGateway(dialAddress(gateway)));
+    process.stdout.write(`ready ${JSON.stringify({ gateways, services })}\n`);
+  });
+  await Promise.race([stopped, agent.done]);
+  return EXIT.stopped;
+}
+
+runAsMain(import.meta.main, main);

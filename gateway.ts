@@ -1,0 +1,441 @@
+/**
+ * netwall-gateway: visitor → identify → route → select → forward → record.
+ *
+ * The gateway is the only thing that listens. Agents dial in and keep a link open; a visitor's request becomes a
+ * stream on a link of the service that its host and path belong to, by name and never by address.
+ *
+ * Read `requestStory` first, then lib/http/forward.ts; lib/wire/SPEC.md is the protocol to the agents.
+ *
+ * @module
+ */
+import { Hono } from "hono";
+import { adminApp } from "./lib/admin/api.ts";
+import {
+  explainGatewayError,
+  GATEWAY_ENVIRONMENT,
+  GATEWAY_PROGRAM,
+  TOKEN_COMMANDS,
+} from "./lib/admin/gateway_program.ts";
+import { listenAdmin } from "./lib/admin/listener.ts";
+import { Outcomes } from "./lib/admin/outcome.ts";
+import { greeting, temporaryData } from "./lib/admin/quickstart.ts";
+import { mint } from "./lib/admin/token_commands.ts";
+import { clientAddress, TrustedProxies } from "./lib/auth/client_ip.ts";
+import { loadOrCreateAdminToken, loadOrCreateKey } from "./lib/auth/key_store.ts";
+import { Revocations } from "./lib/auth/token_list.ts";
+import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
+import { runAsMain, runProgram } from "./lib/cli/program.ts";
+import { formatTarget, LINK_PATH } from "./lib/config/addresses.ts";
+import { agentConfig } from "./lib/config/agent_config.ts";
+import { type GatewayConfig, gatewayConfig, quickstartConfig } from "./lib/config/gateway_config.ts";
+import { formatListenAddress, type ListenAddress } from "./lib/config/listen.ts";
+import { loadConfig } from "./lib/config/load.ts";
+import type { Failure } from "./lib/http/failure.ts";
+import { forward, type ForwardFacts } from "./lib/http/forward.ts";
+import { forwardUpgrade } from "./lib/http/forward_upgrade.ts";
+import { openListeners } from "./lib/http/public_listeners.ts";
+import { readRequest } from "./lib/http/reading.ts";
+import { forwardedFields } from "./lib/http/request_fields.ts";
+import { sampleApp } from "./lib/http/sample_app.ts";
+import { RequestIds, upgradeProtocols, type Visit, VisitRequest } from "./lib/http/visit.ts";
+import { type Arrival, type ListenAt, ListenFault, listenFault } from "./lib/http/visitor_server.ts";
+import { createLogger, type Logger } from "./lib/log.ts";
+import { GatewayMetrics } from "./lib/metrics/gateway_metrics.ts";
+import { MemoryBudget } from "./lib/mux/budget.ts";
+import type { Session } from "./lib/mux/session.ts";
+import { Admission, type AdmissionEvent } from "./lib/routing/admission.ts";
+import { Registry } from "./lib/routing/registry.ts";
+import { Router } from "./lib/routing/router.ts";
+import { refusalToStart } from "./lib/runtime/hardening.ts";
+import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
+import type { FlagValues } from "./lib/settings.ts";
+import { VERSION } from "./lib/version.ts";
+import { encodeRequestHead } from "./lib/wire/head.ts";
+
+/** What the handlers of Hono return when the answer goes out on the raw connection. */
+const SENT = new Response(null);
+
+/** How often the list of revoked tokens is looked at. */
+const REVOCATIONS_POLL_MS = 1_000;
+
+/** Under a domain, how long after a start a service that was not seen yet counts as away and not as unknown. */
+const RETURN_MS = 30_000;
+
+/** A trial ends when its user says so. */
+const QUICKSTART_GRACE_MS = 1_000;
+const QUICKSTART_TTL_MS = 30 * 86_400_000;
+
+/** RFC 9110 §9.2.2: doing it twice is doing it once. */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+
+/** A running gateway. */
+export interface Gateway {
+  /** The real addresses, as the ready line prints them. */
+  readonly addresses: Readonly<Record<string, string | string[]>>;
+  /** Tells the agents to move, finishes what is under way, and ends. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** What the handling of requests works with. */
+interface Plane {
+  readonly config: Readonly<GatewayConfig>;
+  readonly log: Logger;
+  readonly router: Router;
+  readonly registry: Registry;
+  readonly metrics: GatewayMetrics;
+  readonly outcomes: Outcomes;
+  readonly admission: Admission;
+  readonly trusted: TrustedProxies;
+  readonly ids: RequestIds;
+  readonly startedMs: number;
+  /** The public HTTPS port, for redirects. */
+  httpsPort: number | undefined;
+}
+
+type VisitEnv = { Bindings: { visit: Visit } };
+
+/** The story of a request, in order. Upgrades and links take the same road. */
+function requestStory(plane: Plane): Hono<VisitEnv> {
+  const app = new Hono<VisitEnv>();
+  app.all(LINK_PATH, (c) => link(plane, c.env.visit));
+  if (plane.config.redirectHttps) {
+    app.use("*", async (c, next) => redirect(plane, c.env.visit) ?? await next());
+  }
+  app.use("*", async (c, next) => route(plane, c.env.visit) ?? await next());
+  app.all("*", (c) => selectAndForward(plane, c.env.visit));
+  app.onError((error, c) => {
+    plane.log.error("fault", { requestId: c.env.visit.id, error });
+    plane.metrics.fault();
+    return refuse(plane, c.env.visit, 500, "The gateway failed");
+  });
+  return app;
+}
+
+/** On a listener for links there is nothing else. */
+function linkStory(plane: Plane): Hono<VisitEnv> {
+  const app = new Hono<VisitEnv>();
+  app.all(LINK_PATH, (c) => link(plane, c.env.visit));
+  app.notFound((c) => refuse(plane, c.env.visit, 404, "Only agents link here"));
+  return app;
+}
+
+/** identify: reads the request once; everything after uses that reading. */
+function identify(plane: Plane, arrival: Arrival, peer: string, secure: boolean): Visit | undefined {
+  const id = plane.ids.next();
+  const reading = readRequest(arrival.incoming, plane.config.limits.headBytesMax);
+  if ("detail" in reading) {
+    plane.outcomes.unreadable(arrival, reading, id);
+    return undefined;
+  }
+  const { trusted } = plane;
+  const address = clientAddress(peer, reading.forwarded.xForwardedFor, trusted);
+  const visitor = {
+    peer: trusted.empty ? address : clientAddress(peer, undefined, trusted),
+    trusted: trusted.includes(peer),
+    scheme: secure ? "https" as const : "http" as const,
+  };
+  return { arrival, reading, id, visitor, address, startMs: performance.now(), service: "" };
+}
+
+/** A link of an agent; whoever else comes by this path is told what it is for. */
+function link(plane: Plane, visit: Visit): Response {
+  const { incoming, upgrade } = visit.arrival;
+  if (!upgrade) return refuse(plane, visit, 426, "This is where agents link: use netwall-agent");
+  upgrade.untrack();
+  plane.admission.handleUpgrade(incoming, upgrade.socket, upgrade.early);
+  return SENT;
+}
+
+function redirect(plane: Plane, visit: Visit): Response | undefined {
+  if (visit.visitor.scheme === "https") return undefined;
+  const port = plane.httpsPort === 443 ? "" : `:${plane.httpsPort}`;
+  const location = `https://${visit.reading.host}${port}${visit.reading.target}`;
+  return refuse(plane, visit, 308, "This is served over HTTPS", ["Location", location]);
+}
+
+/** route: from host and path to the name of a service. */
+function route(plane: Plane, visit: Visit): Response | undefined {
+  const { host, paths } = visit.reading;
+  const match = plane.router.match(host, paths[0]!);
+  // A target that tidies paths might be asked for what another route guards.
+  if (paths.length > 1 && plane.router.match(host, paths[1]!)?.service !== match?.service) {
+    return refuse(plane, visit, 400, "The path can be read in two ways that lead to two services");
+  }
+  // Under a domain every name is a route, but only the names of agents are services.
+  const unknown = match === undefined || match.route === `*.${plane.config.domain}` &&
+      !plane.registry.knows(match.service) && performance.now() - plane.startedMs > RETURN_MS;
+  if (unknown) {
+    return fail(plane, visit, "destination_not_found", "No service is published under this address");
+  }
+  visit.service = match.service;
+  return undefined;
+}
+
+/** select → forward → record. A request that surely did nothing yet is sent once more, on another link. */
+async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
+  const { reading, arrival, service } = visit;
+  const { bodyBytesMax } = plane.config.limits;
+  if (bodyBytesMax > 0 && reading.contentLength > bodyBytesMax) {
+    return refuse(plane, visit, 413, `The body is over ${bodyBytesMax} bytes`);
+  }
+  if (arrival.upgrade && reading.hasBody) {
+    return refuse(plane, visit, 501, "An upgrade with a body is not served");
+  }
+  const protocols = arrival.upgrade && upgradeProtocols(reading.upgrade);
+  let head: Uint8Array;
+  try {
+    const { method, target } = reading;
+    head = encodeRequestHead({ method, target, fields: forwardedFields(reading, visit.visitor, protocols) });
+  } catch (error) {
+    if (error instanceof RangeError) return refuse(plane, visit, 431, "The head is too large");
+    throw error;
+  }
+  let tried: Session | undefined;
+  let facts: ForwardFacts | undefined;
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const attachment = plane.registry.select(service, tried);
+    if (attachment === undefined) break;
+    tried = attachment.session;
+    if (attempt > 1) plane.metrics.retry(service);
+    facts = await forwardOn(tried, plane, visit, head, protocols);
+    const mayRepeat = IDEMPOTENT.has(reading.method) || facts.failure === "connection_limit_reached";
+    if (!facts.retryable || !mayRepeat) break;
+  }
+  if (facts === undefined) {
+    return fail(plane, visit, "destination_unavailable", "No agent serves this right now");
+  }
+  plane.outcomes.record(visit, facts);
+  return SENT;
+}
+
+function forwardOn(
+  session: Session,
+  plane: Plane,
+  visit: Visit,
+  head: Uint8Array,
+  protocols: string | undefined,
+): Promise<ForwardFacts> {
+  const { limits } = plane.config;
+  const { incoming, outgoing, upgrade } = visit.arrival;
+  const { method, hasBody } = visit.reading;
+  const shared = { session, service: visit.service, head, method, answerTimeoutMs: limits.answerTimeout };
+  if (upgrade) {
+    const { socket, early } = upgrade;
+    return forwardUpgrade({ ...shared, socket, early, upgrade: protocols !== undefined });
+  }
+  return forward({
+    ...{ ...shared, incoming, outgoing: outgoing!, hasBody },
+    bodyBytesMax: limits.bodyBytesMax,
+    idleTimeoutMs: limits.idleTimeout,
+  });
+}
+
+function refuse(plane: Plane, visit: Visit, status: number, detail: string, extra?: string[]): Response {
+  plane.outcomes.refuse(visit, status, detail, extra);
+  return SENT;
+}
+
+function fail(plane: Plane, visit: Visit, failure: Failure, detail: string): Response {
+  plane.outcomes.fail(visit, failure, detail);
+  return SENT;
+}
+
+/** Opens every listener and takes agents in. */
+export async function startGateway(config: Readonly<GatewayConfig>, log: Logger): Promise<Gateway> {
+  const registry = new Registry();
+  const budget = new MemoryBudget(config.limits.memory, true);
+  const { limits } = config;
+  const metrics = new GatewayMetrics(() => ({
+    ...registry.totals(),
+    heldBytes: budget.heldBytes,
+    shedTotal: budget.shedTotal,
+  }));
+  const revocations = new Revocations({
+    dataDir: config.data,
+    intervalMs: REVOCATIONS_POLL_MS,
+    onChange: (ids) => admission.revoke(ids),
+    onError: (error) => log.error("cannot read the revoked tokens", { error }),
+  });
+  const admission = new Admission({
+    ...{ registry, budget, key: await loadOrCreateKey(config.data) },
+    isRevoked: (id) => revocations.has(id),
+    streamsMax: limits.streamsMax,
+    sessionWindowBytes: limits.sessionWindow,
+    helloFields: ["version", VERSION],
+    onEvent: (event) => recordLink(log, metrics, event),
+    onStreamReset: (code, remote) => metrics.streamReset(code, remote),
+    onFault: (error) => {
+      metrics.fault();
+      log.error("fault", { error });
+    },
+  });
+  const plane: Plane = {
+    ...{ config, log, registry, metrics, admission, ids: new RequestIds() },
+    outcomes: new Outcomes({ metrics, log, logAccess: config.log.access }),
+    router: new Router(config.route, config.domain),
+    trusted: new TrustedProxies(config.trustedProxy),
+    startedMs: performance.now(),
+    httpsPort: undefined,
+  };
+  const tell = (app: Hono<VisitEnv>, arrival: Arrival, peer: string, secure: boolean): void => {
+    const visit = identify(plane, arrival, peer, secure);
+    if (visit) void app.fetch(new VisitRequest(visit) as unknown as Request, { visit });
+  };
+  const story = requestStory(plane);
+  const links = linkStory(plane);
+  const listeners = await openListeners({
+    http: listenAt(config.http),
+    https: config.https.kind !== "tcp" ? undefined : {
+      ...config.https,
+      certificates: config.cert.map((certPath, i) => ({ certPath, keyPath: config.key[i]! })),
+    },
+    links: config.link.map((address) => listenAt(address)!),
+    limits: {
+      headBytesMax: limits.headBytesMax,
+      headTimeoutMs: limits.headTimeout,
+      keepAliveTimeoutMs: limits.keepAliveTimeout,
+      connectionsMax: limits.connectionsMax,
+      onRefused: () => metrics.dropped("connections"),
+    },
+    onVisitor: (arrival, peer, secure) => tell(story, arrival, peer, secure),
+    onLink: (arrival) => tell(links, arrival, "unix", false),
+    onCertificate: ({ path, message }, kind) => log[kind === "renewed" ? "info" : "error"](message, { path }),
+  });
+  plane.httpsPort = listeners.httpsPort;
+  let stopping = false;
+  const at = listenAt(config.admin);
+  const token = loadOrCreateAdminToken(config.data);
+  const app = adminApp({ token, metrics, registry, ready: () => !stopping });
+  const admin = at && await listenAdmin(app, at).catch(async (error) => {
+    await listeners.close(0);
+    throw listenFault(at, error);
+  });
+  return {
+    addresses: admin ? { ...listeners.addresses, admin: admin.address } : listeners.addresses,
+    async stop(graceMs: number): Promise<void> {
+      stopping = true;
+      // Agents dial another gateway while this one finishes what it has.
+      admission.leave();
+      await listeners.close(graceMs);
+      await admission.drain(0);
+      revocations.stop();
+      admin?.close();
+    },
+  };
+}
+
+function listenAt(address: ListenAddress): ListenAt | undefined {
+  if (address.kind === "off") return undefined;
+  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
+}
+
+function recordLink(log: Logger, metrics: GatewayMetrics, event: AdmissionEvent): void {
+  if (event.kind === "linked") {
+    const { agent, services, session, claimed } = event.attachment;
+    metrics.link(event.again ? "remade" : "made");
+    log.info("linked", { agent, services: services.join(","), peer: session.link.peer, ...claimed });
+  } else if (event.kind === "lost") {
+    const { agent, peer, end } = event;
+    metrics.link("lost");
+    log.info("link ended", { agent, peer, code: end.code, reason: end.message });
+  } else {
+    metrics.link("refused");
+    log.warn("link refused", { peer: event.peer, code: event.code, reason: event.message });
+  }
+}
+
+async function main(argv: string[]): Promise<ExitCode> {
+  return await runProgram({
+    program: GATEWAY_PROGRAM,
+    version: `${VERSION} (${runtimeName} ${runtimeVersion})`,
+    argv,
+    commands: { ...TOKEN_COMMANDS, serve, quickstart },
+    explain: explainGatewayError,
+  });
+}
+
+async function serve(flags: FlagValues): Promise<ExitCode> {
+  const refusal = refusalToStart();
+  if (refusal) throw new ListenFault(refusal);
+  const config = loadConfig({ schema: gatewayConfig, flags, env: process.env });
+  const log = createLogger({ ...config.log, isTerminal: process.stderr.isTTY === true });
+  const gateway = await startGateway(config, log);
+  const stopped = untilStopped(log, (graceMs) => gateway.stop(graceMs), config.limits.grace);
+  process.stdout.write(`ready ${JSON.stringify(gateway.addresses)}\n`);
+  return await stopped;
+}
+
+/** Gateway, token, agent and a service to try it with, in one process. */
+async function quickstart(flags: FlagValues): Promise<ExitCode> {
+  const options = {
+    schema: quickstartConfig,
+    flags,
+    env: process.env,
+    environmentOthers: GATEWAY_ENVIRONMENT,
+  };
+  const config = loadConfig(options);
+  const target = config.target && formatTarget(config.target);
+  const log = createLogger({ level: "warn", format: "auto", isTerminal: process.stderr.isTTY === true });
+  const data = temporaryData();
+  try {
+    const [http, admin] = [formatListenAddress(config.http), formatListenAddress(config.admin)];
+    const gatewayFlags = { http, admin, data: data.dir, route: ["*=web"] };
+    const gateway = await startGateway(
+      loadConfig({ schema: gatewayConfig, flags: gatewayFlags, env: {} }),
+      log,
+    );
+    const address = String(gateway.addresses["http"]);
+    const identity = {
+      name: "quickstart",
+      serve: ["web"],
+      reach: [],
+      egress: false,
+      namespace: "default",
+      image: "",
+    };
+    const token = await mint({ ...identity, data: data.dir, ttlMs: QUICKSTART_TTL_MS }, Date.now());
+    const published = target ? { serve: [`web=${target}`] } : { app: "sample", as: "web" };
+    const agentFlags = { gateway: [`ws://${address}`], token, ...published };
+    // Loaded only here: in a bundle both programs are one module, and the first that runs is the program.
+    const { startAgent } = await import("./agent.ts");
+    const agentSettings = loadConfig({ schema: agentConfig, flags: agentFlags, env: {} });
+    const agent = await startAgent({ config: agentSettings, token, log, handler: sampleApp });
+    await agent.ready;
+    const stopped = untilStopped(log, async (graceMs) => {
+      await agent.stop(graceMs);
+      await gateway.stop(graceMs);
+    }, QUICKSTART_GRACE_MS);
+    process.stdout.write(
+      `ready ${JSON.stringify(gateway.addresses)}\n${greeting(`http://${address}`, target)}`,
+    );
+    return await stopped;
+  } finally {
+    data.remove();
+  }
+}
+
+/** Waits for SIGTERM or SIGINT, then stops; a second signal ends the process at once. */
+async function untilStopped(
+  log: Logger,
+  stop: (graceMs: number) => Promise<void>,
+  graceMs: number,
+): Promise<ExitCode> {
+  // One bug in one exchange must not take every other down with it; it is logged with its stack.
+  process.on("uncaughtException", (error) => log.error("fault", { error }));
+  process.on("unhandledRejection", (error) => log.error("fault", { error }));
+  await new Promise<void>((resolve) => {
+    let asked = false;
+    const onSignal = (signal: string): void => {
+      if (asked) process.exit(EXIT.failed);
+      asked = true;
+      log.info("stopping", { signal, graceMs });
+      stop(graceMs).then(resolve);
+    };
+    // As PID 1 a process has no default for these.
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+  return EXIT.stopped;
+}
+
+runAsMain(import.meta.main, main);

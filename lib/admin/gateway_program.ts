@@ -1,0 +1,119 @@
+/**
+ * The commands of netwall-gateway as its help shows them, those that work on tokens, and its errors in words.
+ *
+ * @module
+ */
+import { KeyStoreError } from "../auth/key_store.ts";
+import { TokenError } from "../auth/token.ts";
+import { TokenListError } from "../auth/token_list.ts";
+import type { ProgramSpec } from "../cli/arguments.ts";
+import { EXIT, type ExitCode } from "../cli/exit.ts";
+import {
+  gatewayConfig,
+  quickstartConfig,
+  tokenConfig,
+  tokenListConfig,
+  tokenRevokeConfig,
+} from "../config/gateway_config.ts";
+import { ConfigError, formatConfigError, loadConfig } from "../config/load.ts";
+import { ListenFault } from "../http/visitor_server.ts";
+import { ListenError } from "../runtime/listen_tls.ts";
+import { environmentOf, type FlagValues } from "../settings.ts";
+import { CertificateError } from "../tls/pair.ts";
+import { listTokens, mint, revokeTokens } from "./token_commands.ts";
+
+const SERVE = {
+  name: "serve",
+  summary: "Take agents in and let visitors through to their services",
+  options: gatewayConfig,
+  examples: [
+    "netwall-gateway --http 0.0.0.0:8080 --route '*=web'",
+    "netwall-gateway --https 0.0.0.0:443 --cert cert.pem --key key.pem --domain example.com",
+  ],
+};
+
+export const GATEWAY_PROGRAM: ProgramSpec = {
+  name: "netwall-gateway",
+  summary: "The only thing that listens: visitors come in here, agents dial in here",
+  defaultCommand: SERVE,
+  commands: [
+    SERVE,
+    {
+      name: "token",
+      summary: "Mint a token for an agent and print it, alone, on standard output",
+      options: tokenConfig,
+      examples: ["netwall-gateway token --name web-1 --serve web > token"],
+    },
+    {
+      name: "token list",
+      summary: "List the tokens that were minted",
+      options: tokenListConfig,
+      examples: ["netwall-gateway token list"],
+    },
+    {
+      name: "token revoke",
+      summary: "Revoke a token; its links end within seconds",
+      options: tokenRevokeConfig,
+      examples: ["netwall-gateway token revoke web-1"],
+    },
+    {
+      name: "quickstart",
+      summary: "Run a gateway, a token and an agent in one go, to try it out",
+      options: quickstartConfig,
+      examples: ["netwall-gateway quickstart", "netwall-gateway quickstart http://127.0.0.1:3000"],
+    },
+  ],
+};
+
+/** The environment of `serve` may stand beside any other command. */
+export const GATEWAY_ENVIRONMENT = environmentOf(gatewayConfig);
+
+/** The commands that need no running gateway. */
+export const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> = {
+  token: async (flags) => {
+    const config = loadConfig({
+      schema: tokenConfig,
+      flags,
+      env: process.env,
+      environmentOthers: GATEWAY_ENVIRONMENT,
+    });
+    const { ttl: ttlMs, image = "", ...rest } = config;
+    process.stdout.write(`${await mint({ ...rest, image, ttlMs }, Date.now())}\n`);
+    return EXIT.stopped;
+  },
+  "token list": (flags) => {
+    const options = {
+      schema: tokenListConfig,
+      flags,
+      env: process.env,
+      environmentOthers: GATEWAY_ENVIRONMENT,
+    };
+    process.stdout.write(listTokens(loadConfig(options).data, Date.now()));
+    return Promise.resolve(EXIT.stopped);
+  },
+  "token revoke": (flags) => {
+    const options = {
+      schema: tokenRevokeConfig,
+      flags,
+      env: process.env,
+      environmentOthers: GATEWAY_ENVIRONMENT,
+    };
+    const config = loadConfig(options);
+    process.stdout.write(revokeTokens(config.data, config.id, Date.now()));
+    return Promise.resolve(EXIT.stopped);
+  },
+};
+
+/** The errors that an operator can mend, with the exit code for each. */
+export function explainGatewayError(error: unknown): { message: string; code: ExitCode } | undefined {
+  if (error instanceof ConfigError) return { message: formatConfigError(error), code: EXIT.usage };
+  const usage = [CertificateError, TokenError];
+  if (usage.some((kind) => error instanceof kind)) {
+    return { message: (error as Error).message, code: EXIT.usage };
+  }
+  const failed = [ListenFault, ListenError, KeyStoreError, TokenListError];
+  if (failed.some((kind) => error instanceof kind)) {
+    return { message: (error as Error).message, code: EXIT.failed };
+  }
+  return undefined;
+}

@@ -1,0 +1,112 @@
+/**
+ * How a request ended: the answer that the gateway gives itself, the metrics, and the line in the log.
+ *
+ * @module
+ */
+import { type Failure, FAILURE_STATUS, failureDetail } from "../http/failure.ts";
+import type { ForwardFacts } from "../http/forward.ts";
+import type { RequestFault } from "../http/reading.ts";
+import { type Visit, writeAnswer } from "../http/visit.ts";
+import type { Arrival } from "../http/visitor_server.ts";
+import type { Logger } from "../log.ts";
+import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
+import { problem } from "./problem.ts";
+
+/** How soon a visitor may try again when no agent is there. */
+const RETRY_AFTER_SECONDS = 2;
+
+export interface OutcomesOptions {
+  metrics: GatewayMetrics;
+  log: Logger;
+  /** One line for every request, not only for those that failed. */
+  logAccess: boolean;
+}
+
+export class Outcomes {
+  readonly #metrics: GatewayMetrics;
+  readonly #log: Logger;
+  readonly #logAccess: boolean;
+
+  constructor(options: OutcomesOptions) {
+    this.#metrics = options.metrics;
+    this.#log = options.log;
+    this.#logAccess = options.logAccess;
+  }
+
+  /** A request that cannot be read in one way only. */
+  unreadable(arrival: Arrival, fault: RequestFault, requestId: string): void {
+    const { status, detail } = fault;
+    writeAnswer(arrival, problem({ status, detail, requestId, page: false }));
+    this.#metrics.request("", status, 0, 0, 0);
+    this.#log.debug("refused", { requestId, status, detail });
+  }
+
+  /** The gateway says no by itself. */
+  refuse(visit: Visit, status: number, detail: string, extra: string[] = []): void {
+    this.#metrics.request(visit.service, status, secondsOf(visit), 0, 0);
+    this.#answer(visit, status, detail, undefined, extra);
+    this.#access(visit, status, 0, 0);
+  }
+
+  /** There is nobody to ask, or nobody answered. */
+  fail(visit: Visit, failure: Failure, detail: string): void {
+    const status = FAILURE_STATUS[failure];
+    this.#metrics.failure(visit.service, failure);
+    this.#metrics.request(visit.service, status, secondsOf(visit), 0, 0);
+    this.#answer(visit, status, detail, failure, []);
+    this.#access(visit, status, 0, 0);
+  }
+
+  /** A request that was forwarded is over. The visitor is answered if it has no answer yet. */
+  record(visit: Visit, facts: ForwardFacts): void {
+    const { failure, status, requestBytes, responseBytes } = facts;
+    if (failure !== undefined && failure !== "visitor_left") {
+      const { service, id: requestId } = visit;
+      this.#log.warn("not answered", {
+        requestId,
+        service,
+        failure,
+        detail: facts.detail,
+        headSent: status !== 0,
+      });
+      if (status === 0 && facts.tooLarge) return this.refuse(visit, 413, "The body is too large");
+      if (status === 0) return this.fail(visit, failure, failureDetail(failure));
+      this.#metrics.failure(service, failure);
+    }
+    this.#metrics.request(visit.service, status, secondsOf(visit), requestBytes, responseBytes);
+    this.#access(visit, status, requestBytes, responseBytes);
+  }
+
+  #answer(
+    visit: Visit,
+    status: number,
+    detail: string,
+    proxyError: string | undefined,
+    extra: string[],
+  ): void {
+    const answer = problem({
+      status,
+      detail,
+      requestId: visit.id,
+      page: visit.reading.wantsPage,
+      ...(proxyError === undefined ? {} : { proxyError }),
+      ...(status === 503 ? { retryAfterSeconds: RETRY_AFTER_SECONDS } : {}),
+    });
+    answer.fields.push(...extra);
+    writeAnswer(visit.arrival, answer);
+  }
+
+  #access(visit: Visit, status: number, requestBytes: number, responseBytes: number): void {
+    if (!this.#logAccess) return;
+    const { method, target, host } = visit.reading;
+    const ms = Math.round(secondsOf(visit) * 1e6) / 1e3;
+    const { id: requestId, address: visitor, service } = visit;
+    this.#log.info("request", {
+      ...{ requestId, visitor, method, host, target, status, service, ms, requestBytes, responseBytes },
+    });
+  }
+}
+
+function secondsOf(visit: Visit): number {
+  return (performance.now() - visit.startMs) / 1000;
+}

@@ -1,0 +1,83 @@
+/**
+ * Runs a program: picks the command, answers `--help` and `--version`, and turns what a user did wrong into one clear
+ * message and the right exit code.
+ *
+ * @module
+ */
+import {
+  type CommandSpec,
+  parseArguments,
+  type ProgramSpec,
+  selectCommand,
+  UsageError,
+} from "./arguments.ts";
+import { EXIT, type ExitCode } from "./exit.ts";
+import { renderHelp } from "./help.ts";
+import type { FlagValues } from "../settings.ts";
+
+export interface RunOptions {
+  program: ProgramSpec;
+  version: string;
+  argv: readonly string[];
+  /** Does the work of each command of the program, by its name. */
+  commands: Readonly<Record<string, (flags: FlagValues) => Promise<ExitCode>>>;
+  /**
+   * Explains an error that a user can mend. Anything else is a bug and is shown with its stack.
+   *
+   * @returns The message and the exit code, or `undefined` for a bug.
+   */
+  explain(error: unknown): { message: string; code: ExitCode } | undefined;
+}
+
+/** Runs the program, prints what there is to say, and returns the exit code. Never rejects. */
+export async function runProgram(options: RunOptions): Promise<ExitCode> {
+  const { program, version, argv, commands } = options;
+  let command: CommandSpec = program.defaultCommand;
+  try {
+    const selected = selectCommand(program, argv);
+    command = selected.command;
+    const args = parseArguments(command, selected.argv);
+    if (args.help) {
+      process.stdout.write(renderHelp(program, command, process.stdout.columns));
+      return EXIT.stopped;
+    }
+    if (args.version) {
+      process.stdout.write(`${program.name} ${version}\n`);
+      return EXIT.stopped;
+    }
+    return await commands[command.name]!(args.flags);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      const words = command === program.defaultCommand ? program.name : `${program.name} ${command.name}`;
+      process.stderr.write(`${program.name}: ${error.message}\nSee ${words} --help\n`);
+      return EXIT.usage;
+    }
+    const known = options.explain(error);
+    if (known === undefined) {
+      process.stderr.write(
+        `${program.name}: a bug: ${error instanceof Error ? error.stack : String(error)}\n`,
+      );
+      return EXIT.failed;
+    }
+    process.stderr.write(`${program.name}: ${known.message}\n`);
+    return known.code;
+  }
+}
+
+let started = false;
+
+/**
+ * Runs `main` if the module is the program, and ends the process with its exit code.
+ *
+ * In a bundle every module looks like the program; only the first one that gets here is. It is not awaited at the top
+ * level: Bun defers the exit on an uncaught error for as long as a top-level await is pending.
+ */
+export function runAsMain(isMain: boolean, main: (argv: string[]) => Promise<ExitCode>): void {
+  if (!isMain || started) return;
+  started = true;
+  main(process.argv.slice(2)).then((code) => {
+    process.exitCode = code;
+    // What was printed to a pipe must get out before the process ends.
+    process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  });
+}

@@ -1,0 +1,93 @@
+/**
+ * Every setting of the agent: name, meaning, default and bounds.
+ *
+ * The keys are the names in the file; `lib/settings.ts` makes flags and environment names from them. Durations
+ * arrive in milliseconds and sizes in bytes. The map from service to target is known here alone: no gateway can
+ * add to it.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { gatewayAddress, serviceTarget } from "./addresses.ts";
+import { logConfig } from "./log_config.ts";
+import { choice, count, duration, filePath, list, secret, serviceName, size, toggle } from "./units.ts";
+
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+
+const limits = z.strictObject({
+  streamsMax: count({ min: 1, max: 1_000_000 }).prefault(4096).describe("Open exchanges on one link"),
+  memory: size({ min: MiB }).prefault("64MiB").describe(
+    "Body bytes held for slow readers, in the whole process",
+  ),
+  sessionWindow: size({ min: 64 * KiB, max: 1024 * MiB }).prefault("32MiB")
+    .describe("Body bytes under way on one link"),
+  connectTimeout: duration({ min: 100 }).prefault("10s").describe("Time to connect to a gateway or a target"),
+  grace: duration().prefault("30s").describe("Time for open exchanges to finish when the agent stops"),
+}).prefault({}).describe("What bounds a link and the process");
+
+/** The settings of `netwall-agent run`. */
+export const agentConfig = z.strictObject({
+  gateway: list(gatewayAddress()).default([])
+    .describe("Gateway to dial: wss://HOST, ws://HOST:PORT or unix:PATH; several are all held"),
+  token: secret("TOKEN").optional()
+    .describe("Token from the gateway; other users of the machine can read flags, prefer --token-file"),
+  tokenFile: filePath("FILE").optional().describe("File that holds the token"),
+  serve: list(serviceTarget()).default([])
+    .describe("Service to publish and its target: http://HOST:PORT, https://HOST:PORT or unix:PATH"),
+  app: filePath("FILE").optional().describe(
+    "Module with a fetch app to publish without any port; needs --as",
+  ),
+  as: serviceName().optional().describe("Service name of the app"),
+  replay: choice("exact", "fetch").prefault("exact")
+    .describe("Engine for HTTP targets; fetch is for runtimes without sockets"),
+  links: count({ min: 1, max: 8 }).prefault(1).describe("Links to each gateway"),
+  gatewayCa: filePath("FILE").optional().describe("Certificates in PEM to trust for gateways"),
+  gatewayCert: filePath("FILE").optional().describe(
+    "Client certificate in PEM for gateways; needs --gateway-key",
+  ),
+  gatewayKey: filePath("FILE").optional().describe("Key of the client certificate in PEM"),
+  targetCa: filePath("FILE").optional().describe("Certificates in PEM to trust for https targets"),
+  targetInsecure: toggle().default(false).describe("Take any certificate from https targets"),
+  config: filePath("FILE").optional().describe("Settings in YAML, under the same names"),
+  limits,
+  log: logConfig,
+}).superRefine((config, context) => {
+  const fault = (key: string, message: string): void => {
+    context.addIssue({ code: "custom", path: [key], message });
+  };
+  if (config.gateway.length === 0) fault("gateway", "no gateway is given: add --gateway wss://HOST");
+  if (config.token === undefined && config.tokenFile === undefined) {
+    fault("token", "no token is given: set NETWALL_TOKEN or add --token-file FILE");
+  }
+  if (config.token !== undefined && config.tokenFile !== undefined) {
+    fault("tokenFile", "both a token and a token file are given: keep one");
+  }
+  if (config.app !== undefined && config.as === undefined) {
+    fault("app", "the app has no service name: add --as SERVICE");
+  }
+  if (config.as !== undefined && config.app === undefined) {
+    fault("as", "there is no app to name: add --app FILE");
+  }
+  if ((config.gatewayCert === undefined) !== (config.gatewayKey === undefined)) {
+    const [given, missing] = config.gatewayKey === undefined ? ["Cert", "key"] : ["Key", "cert"];
+    fault(`gateway${given}`, `certificate and key go together: add --gateway-${missing} FILE`);
+  }
+  if (config.targetInsecure && config.targetCa !== undefined) {
+    fault("targetInsecure", "any certificate is taken, so --target-ca has no effect: keep one");
+  }
+  if (config.serve.length === 0 && config.app === undefined) {
+    fault("serve", "nothing to publish: add --serve web=http://localhost:3000, or --app FILE --as SERVICE");
+  }
+  const names = new Set<string>(config.as === undefined ? [] : [config.as]);
+  config.serve.forEach(({ service }, index) => {
+    if (names.has(service)) {
+      const message = `service ${service} is given twice: give one another name`;
+      context.addIssue({ code: "custom", path: ["serve", index], message });
+    }
+    names.add(service);
+  });
+});
+
+export type AgentConfig = z.output<typeof agentConfig>;

@@ -1,0 +1,197 @@
+/**
+ * Every setting of the gateway and of its commands: name, meaning, default and bounds.
+ *
+ * The keys are the names in the file; `lib/settings.ts` makes flags and environment names from them. Durations
+ * arrive in milliseconds and sizes in bytes.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { parseRoute, type Route, RouteError, Router } from "../routing/router.ts";
+import { cidr, domainName, formatListenAddress, type ListenAddress, listenAddress } from "./listen.ts";
+import { target } from "./addresses.ts";
+import { logConfig } from "./log_config.ts";
+import {
+  count,
+  duration,
+  filePath,
+  leaf,
+  list,
+  serviceName,
+  serviceOrAny,
+  size,
+  toggle,
+  word,
+  type Written,
+} from "./units.ts";
+
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+const DAY_MS = 86_400_000;
+/** The longest life of a token: ten years. */
+export const TOKEN_TTL_MS_MAX = 3650 * DAY_MS;
+
+/** `ROUTE=SERVICE`. */
+function route(): z.ZodType<Route, Written> {
+  return leaf("ROUTE=SERVICE", parseRoute, RouteError);
+}
+
+const limits = z.strictObject({
+  headBytesMax: size({ min: KiB, max: 64 * KiB }).prefault("32KiB")
+    .describe("Largest head of a request; a larger one gets 431"),
+  bodyBytesMax: size().prefault("0").describe(
+    "Largest body of a request; a larger one gets 413; 0 is no limit",
+  ),
+  headTimeout: duration({ min: 100 }).prefault("10s").describe("Time a visitor has to send a request head"),
+  answerTimeout: duration().prefault("60s")
+    .describe("Time a target has to send the head of its answer, then 504; 0 is no limit"),
+  idleTimeout: duration().prefault("0")
+    .describe(
+      "Time an exchange may pass no byte either way; 0 is no limit, as event streams are silent for long",
+    ),
+  keepAliveTimeout: duration({ min: 1000 }).prefault("65s")
+    .describe("Time a visitor's connection is kept without a request"),
+  connectionsMax: count({ min: 1, max: 1_000_000 }).prefault(10_000).describe("Open connections of visitors"),
+  streamsMax: count({ min: 1, max: 1_000_000 }).prefault(4096).describe(
+    "Open exchanges on one link; more get 503",
+  ),
+  memory: size({ min: MiB }).prefault("128MiB")
+    .describe("Body bytes held for slow readers, in the whole process"),
+  sessionWindow: size({ min: 64 * KiB, max: 1024 * MiB }).prefault("32MiB")
+    .describe("Body bytes under way on one link"),
+  grace: duration().prefault("30s").describe("Time for open exchanges to finish when the gateway stops"),
+}).prefault({}).describe("What bounds a visitor, a link and the process");
+
+/** The directory with the signing key and the lists of tokens. */
+const data = filePath("DIR").prefault("./netwall-data").describe(
+  "Directory of the key and the list of tokens",
+);
+
+/** The settings of `netwall-gateway serve`. */
+export const gatewayConfig = z.strictObject({
+  http: listenAddress().prefault("0.0.0.0:8080").describe("Address for HTTP from visitors, or off"),
+  https: listenAddress().prefault("off").describe("Address for HTTPS from visitors; needs --cert and --key"),
+  cert: list(filePath("FILE")).default([]).describe("Certificate chain in PEM; one for each --key"),
+  key: list(filePath("FILE")).default([]).describe(
+    "Private key in PEM; one for each --cert, in the same order",
+  ),
+  redirectHttps: toggle().default(false).describe("Answer plain HTTP with a redirect (308) to HTTPS"),
+  link: list(listenAddress(false)).default([])
+    .describe("One more address for links from agents; they are always welcome on the public ones"),
+  admin: listenAddress().prefault("127.0.0.1:9090").describe("Address of the API and the page, or off"),
+  domain: domainName().optional().describe("Domain below which every service S is at S.NAME"),
+  route: list(route()).default([])
+    .describe("Route to a service: HOST, HOST/PATH, *.HOST, *.HOST/PATH, or * for all else"),
+  trustedProxy: list(cidr()).default([]).describe(
+    "Network of proxies whose X-Forwarded-* headers are believed",
+  ),
+  data,
+  config: filePath("FILE").optional().describe("Settings in YAML, under the same names"),
+  limits,
+  log: logConfig,
+}).superRefine((config, context) => {
+  const fault = (key: string, message: string): void => {
+    context.addIssue({ code: "custom", path: [key], message });
+  };
+  const { http, https, cert, key, redirectHttps, link } = config;
+  if (cert.length !== key.length) {
+    fault(
+      cert.length > key.length ? "cert" : "key",
+      `${cert.length} certificates and ${key.length} keys: give one --key for each --cert`,
+    );
+  } else if (https.kind !== "off" && cert.length === 0) {
+    fault("https", "HTTPS needs a certificate: add --cert FILE --key FILE");
+  }
+  if (https.kind === "off" && cert.length > 0) {
+    fault("cert", "a certificate is given but HTTPS is off: add --https 0.0.0.0:443");
+  }
+  if (redirectHttps && (https.kind === "off" || http.kind === "off")) {
+    fault("redirectHttps", "redirecting needs both HTTP and HTTPS: set --http and --https");
+  }
+  if (http.kind === "off" && https.kind === "off") {
+    const noLink = link.length === 0 ? ", and agents have no address either" : "";
+    fault("http", `visitors have no address${noLink}: set --http or --https`);
+  }
+  checkRoutes(config.route, fault);
+  checkListeners(config, fault);
+});
+
+export type GatewayConfig = z.output<typeof gatewayConfig>;
+
+function checkRoutes(routes: readonly Route[], fault: (key: string, message: string) => void): void {
+  try {
+    new Router(routes);
+  } catch (error) {
+    if (!(error instanceof RouteError)) throw error;
+    fault("route", error.message);
+  }
+}
+
+/** Two listeners on one address: the second would fail much later, with a message that names neither. */
+function checkListeners(
+  config: { http: ListenAddress; https: ListenAddress; admin: ListenAddress; link: ListenAddress[] },
+  fault: (key: string, message: string) => void,
+): void {
+  const taken = new Map<string, string>();
+  const named: [string, ListenAddress][] = [
+    ["http", config.http],
+    ["https", config.https],
+    ["admin", config.admin],
+    ...config.link.map((address): [string, ListenAddress] => ["link", address]),
+  ];
+  for (const [key, address] of named) {
+    if (address.kind === "off" || (address.kind === "tcp" && address.port === 0)) continue;
+    const text = formatListenAddress(address);
+    const other = taken.get(text);
+    if (other === undefined) taken.set(text, key);
+    else fault(key, `${key} and ${other} both listen on ${text}: give one another address`);
+  }
+}
+
+const NAME_RULE = "use letters, digits, dots, hyphens and underscores, at most 128, such as web-1";
+
+/** The name of an agent. */
+function agentName(): z.ZodType<string, Written> {
+  return word("AGENT", /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, NAME_RULE);
+}
+
+/** The settings of `netwall-gateway token`. */
+export const tokenConfig = z.strictObject({
+  name: agentName().describe("Name of the agent, shown in logs and events"),
+  serve: list(serviceOrAny()).default([]).describe("Service the agent may publish, or * for any"),
+  reach: list(serviceOrAny()).default([]).describe("Service of other agents it may call, or * for any"),
+  egress: toggle().default(false).describe("Allow calls to the outside through the gateway"),
+  namespace: serviceName().prefault("default").describe("Namespace of the container").meta({
+    metavar: "NAME",
+  }),
+  image: word("IMAGE", /^[\x21-\x7e]{1,512}$/, "write a reference such as ghcr.io/acme/web:1.2").optional()
+    .describe("Image of the container, such as ghcr.io/acme/web:1.2"),
+  ttl: duration({ min: 1000, max: TOKEN_TTL_MS_MAX }).prefault("90d").describe(
+    "Life of the token, at most 3650d",
+  ),
+  data,
+});
+
+export type TokenConfig = z.output<typeof tokenConfig>;
+
+/** The settings of `netwall-gateway token list`. */
+export const tokenListConfig = z.strictObject({ data });
+
+/** The settings of `netwall-gateway token revoke`. */
+export const tokenRevokeConfig = z.strictObject({
+  id: word("ID", /^[\x21-\x7e]{1,8192}$/, "write the id of a token, a token, or the name of an agent")
+    .describe("Id of a token, the token itself, or an agent's name for all of its tokens")
+    .meta({ positional: true }),
+  data,
+});
+
+/** The settings of `netwall-gateway quickstart`. */
+export const quickstartConfig = z.strictObject({
+  target: target().optional().describe("What to publish, such as http://localhost:3000; nothing is a demo")
+    .meta({ positional: true }),
+  http: listenAddress(false).prefault("127.0.0.1:8080").describe("Address for HTTP from visitors"),
+  admin: listenAddress().prefault("127.0.0.1:9090").describe("Address of the API and the page, or off"),
+});
+
+export type QuickstartConfig = z.output<typeof quickstartConfig>;

@@ -1,0 +1,321 @@
+/**
+ * The gateway's half of one HTTP exchange: the visitor's request into a stream, the stream's answer to the visitor.
+ *
+ * Bodies are never gathered: each chunk is passed on as it comes, and credit for it returns when the visitor's socket
+ * has taken it. A failure before the response head is a value, so that the caller can answer or try another agent; a
+ * failure after it cuts the visitor's connection, since an answer that looks complete must be complete.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Session } from "../mux/session.ts";
+import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
+import { ProtocolError } from "../wire/errors.ts";
+import { decodeResponseHead, type ResponseHead } from "../wire/head.ts";
+import { type Failure, failureOf } from "./failure.ts";
+import { isFieldValue, isToken } from "./fields.ts";
+import { readResponse } from "./response_fields.ts";
+
+/** Interim answers to one request; a target that sends more is broken. */
+const INFORMATIONAL_MAX = 32;
+
+/** After an early answer, how long the rest of the visitor's body is read and thrown away. */
+const LINGER_MS = 2_000;
+
+export interface ForwardOptions {
+  incoming: IncomingMessage;
+  outgoing: ServerResponse;
+  session: Session;
+  service: string;
+  /** The encoded request head. */
+  head: Uint8Array;
+  method: string;
+  hasBody: boolean;
+  /** A longer request body is cut off with 413; 0 for no limit. */
+  bodyBytesMax: number;
+  /** Time for the response head after the request has been sent whole, in ms; 0 for no limit. */
+  answerTimeoutMs: number;
+  /** Time without a byte either way, in ms; 0 for no limit. */
+  idleTimeoutMs: number;
+}
+
+/** What happened, for the log, the metrics and the decision to try again. */
+export interface ForwardFacts {
+  /** The status that the visitor got, or 0 when the head was not sent. */
+  status: number;
+  failure: Failure | undefined;
+  /** For the log: what the agent or the session said. */
+  detail: string;
+  requestBytes: number;
+  responseBytes: number;
+  /** True when the target surely did not begin to answer, and the request can be sent again as it was. */
+  retryable: boolean;
+  /** The body went over `bodyBytesMax`: 413. */
+  tooLarge: boolean;
+}
+
+/** Forwards a request and settles when the exchange is over, whatever became of it. Never rejects. */
+export function forward(options: ForwardOptions): Promise<ForwardFacts> {
+  return new Promise((resolve) => new Forwarding(options, resolve).begin());
+}
+
+class Forwarding implements StreamSink {
+  readonly #options: ForwardOptions;
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
+  readonly #resolve: (facts: ForwardFacts) => void;
+  #stream: Stream | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #lastByteMs = 0;
+  #settled = false;
+  #status = 0;
+  #informational = 0;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  /** Bytes of body that must still come; infinite when only the end tells. */
+  #remainingBytes = Infinity;
+  /** Given to the visitor's socket and not taken by it yet. */
+  #pendingBytes = 0;
+  #awaitsDrain = false;
+
+  constructor(options: ForwardOptions, resolve: (facts: ForwardFacts) => void) {
+    this.#options = options;
+    this.#incoming = options.incoming;
+    this.#outgoing = options.outgoing;
+    this.#resolve = resolve;
+  }
+
+  begin(): void {
+    const { session, service, head, hasBody, idleTimeoutMs } = this.#options;
+    if (this.#outgoing.destroyed || this.#incoming.socket.destroyed) return this.#settle("visitor_left", "");
+    this.#stream = session.openStream("http", service, head, !hasBody, this);
+    if (!this.#stream) return this.#settle("connection_limit_reached", "The link has no room for a stream");
+    this.#outgoing.on("close", this.#onClose);
+    if (hasBody) {
+      this.#incoming.on("data", this.#onBody);
+      this.#incoming.on("end", this.#onBodyEnd);
+    } else {
+      this.#awaitAnswer();
+    }
+    if (idleTimeoutMs > 0) this.#watchIdle(idleTimeoutMs);
+  }
+
+  // From the visitor.
+
+  readonly #onBody = (chunk: Buffer): void => {
+    this.#requestBytes += chunk.length;
+    this.#lastByteMs = performance.now();
+    const { bodyBytesMax } = this.#options;
+    if (bodyBytesMax > 0 && this.#requestBytes > bodyBytesMax) {
+      this.#incoming.pause();
+      this.#stream!.reset("cancelled", "The request body is too large");
+      return this.#fail("http_request_error", "The request body is too large", true);
+    }
+    if (!this.#stream!.write(chunk)) this.#incoming.pause();
+  };
+
+  readonly #onBodyEnd = (): void => {
+    this.#stream!.end(this.#incoming.rawTrailers);
+    this.#awaitAnswer();
+  };
+
+  readonly #onClose = (): void => {
+    if (this.#settled) return;
+    if (this.#outgoing.writableEnded && this.#stream!.remoteEnded) return this.#finish();
+    this.#stream!.reset("cancelled", "The visitor left");
+    this.#settle("visitor_left", "The visitor left");
+  };
+
+  readonly #onDrained = (): void => {
+    this.#awaitsDrain = false;
+    const bytes = this.#pendingBytes;
+    this.#pendingBytes = 0;
+    this.#stream!.consumed(bytes);
+  };
+
+  // From the stream.
+
+  onDrain(): void {
+    this.#incoming.resume();
+  }
+
+  onHead(encoded: Uint8Array, body: Uint8Array, end: boolean): void {
+    const head = decodeResponseHead(encoded);
+    if (this.#status !== 0) throw new ProtocolError("protocol", "Cannot take a second response head");
+    if (head.status < 200) {
+      if (end || body.length > 0) {
+        throw new ProtocolError("protocol", "Cannot take a body with an interim answer");
+      }
+      return this.#interim(head);
+    }
+    const answer = readResponse(head, this.#options.method);
+    if (!answer) return this.#refuse("The answer has an unsafe head");
+    clearTimeout(this.#timer);
+    this.#remainingBytes = answer.bodyBytes < 0 ? Infinity : answer.bodyBytes;
+    try {
+      this.#outgoing.writeHead(answer.status, answer.reason, answer.fields);
+    } catch (error) {
+      // The runtime's own check is stricter than ours in some corner: the visitor gets 502, not half a head.
+      return this.#refuse(`The answer has a head that cannot be written: ${(error as Error).message}`);
+    }
+    this.#status = answer.status;
+    if (body.length > 0 || end) this.onData(body, end);
+    else this.#outgoing.flushHeaders();
+  }
+
+  onData(chunk: Uint8Array, end: boolean): void {
+    const bytes = chunk.length;
+    if (this.#status === 0) throw new ProtocolError("protocol", "Cannot take a body before its head");
+    this.#responseBytes += bytes;
+    this.#lastByteMs = performance.now();
+    this.#remainingBytes -= bytes;
+    if (this.#remainingBytes < 0) return this.#cut("More bytes came than the answer declared");
+    if (end) return this.#end(chunk);
+    if (bytes === 0) return;
+    if (this.#outgoing.write(chunk) && !this.#awaitsDrain) return this.#stream!.consumed(bytes);
+    this.#pendingBytes += bytes;
+    if (this.#awaitsDrain) return;
+    this.#awaitsDrain = true;
+    this.#outgoing.once("drain", this.#onDrained);
+  }
+
+  onEnd(trailers: string[]): void {
+    if (this.#status === 0) return this.#refuse("The answer ended before its head");
+    if (trailers.length > 0) {
+      const pairs: [string, string][] = [];
+      for (let i = 0; i < trailers.length; i += 2) {
+        if (!isToken(trailers[i]!) || !isFieldValue(trailers[i + 1]!)) {
+          return this.#cut("A trailer is unsafe");
+        }
+        pairs.push([trailers[i]!, trailers[i + 1]!]);
+      }
+      this.#outgoing.addTrailers(pairs);
+    }
+    this.#end(undefined);
+  }
+
+  onReset(error: StreamError): void {
+    const lost = error.code === "none" || error.code === "refused" || error.code === "draining";
+    this.#fail(failureOf(error), error.message, false, lost);
+  }
+
+  #interim(head: ResponseHead): void {
+    if (++this.#informational > INFORMATIONAL_MAX || head.status === 101) {
+      return this.#refuse("The target sent interim answers that cannot be passed on");
+    }
+    // RFC 9110 §15.2: an HTTP/1.0 client knows no interim answer.
+    if (this.#incoming.httpVersion !== "1.1") return;
+    if (head.status === 100) return this.#outgoing.writeContinue();
+    const answer = readResponse(head, this.#options.method);
+    if (answer) this.#incoming.socket.write(Buffer.from(formatHead(answer), "latin1"));
+  }
+
+  #end(chunk: Uint8Array | undefined): void {
+    if (this.#remainingBytes > 0 && this.#remainingBytes !== Infinity) {
+      return this.#cut("Fewer bytes came than the answer declared");
+    }
+    if (chunk !== undefined && chunk.length > 0) {
+      this.#pendingBytes += chunk.length;
+      this.#outgoing.end(chunk);
+    } else {
+      this.#outgoing.end();
+    }
+  }
+
+  /** The exchange went well; the visitor's body may still be on its way after an early answer. */
+  #finish(): void {
+    this.#stream!.consumed(this.#pendingBytes);
+    this.#pendingBytes = 0;
+    if (this.#options.hasBody && !this.#incoming.complete) {
+      this.#stream!.reset("cancelled", "The answer came before the end of the request");
+      linger(this.#incoming);
+    }
+    this.#settle(undefined, "");
+  }
+
+  /** The answer cannot be used, and the visitor has seen nothing of it. */
+  #refuse(detail: string): void {
+    this.#stream!.reset("badResponse", detail);
+    this.#fail("http_protocol_error", detail);
+  }
+
+  /** The answer went wrong after its head. */
+  #cut(detail: string): void {
+    this.#stream!.reset("badResponse", detail);
+    this.#fail("http_response_incomplete", detail);
+  }
+
+  #fail(failure: Failure, detail: string, tooLarge = false, retryable = false): void {
+    if (this.#settled) return;
+    if (this.#status !== 0) {
+      this.#settle("http_response_incomplete", detail);
+      this.#outgoing.destroy();
+      return;
+    }
+    this.#settle(failure, detail, tooLarge, retryable && !this.#options.hasBody && this.#informational === 0);
+  }
+
+  #settle(
+    failure: Failure | undefined,
+    detail: string,
+    tooLarge = false,
+    retryable = failure !== undefined && !this.#stream,
+  ): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    clearTimeout(this.#timer);
+    this.#outgoing.off("close", this.#onClose);
+    this.#outgoing.off("drain", this.#onDrained);
+    if (this.#options.hasBody) {
+      this.#incoming.off("data", this.#onBody);
+      this.#incoming.off("end", this.#onBodyEnd);
+    }
+    this.#resolve({
+      status: this.#status,
+      failure,
+      detail,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
+      retryable,
+      tooLarge,
+    });
+  }
+
+  #awaitAnswer(): void {
+    const { answerTimeoutMs } = this.#options;
+    if (answerTimeoutMs === 0 || this.#status !== 0 || this.#settled) return;
+    this.#timer = setTimeout(() => {
+      this.#stream!.reset("cancelled", "No answer in time");
+      this.#fail("http_response_timeout", "No answer in time");
+    }, answerTimeoutMs);
+  }
+
+  #watchIdle(idleTimeoutMs: number): void {
+    this.#lastByteMs = performance.now();
+    const check = (): void => {
+      if (this.#settled) return;
+      const leftMs = this.#lastByteMs + idleTimeoutMs - performance.now();
+      if (leftMs > 0) return void setTimeout(check, leftMs);
+      this.#stream!.reset("cancelled", "Nothing moved in time");
+      this.#fail("http_response_timeout", "Nothing moved in time");
+    };
+    setTimeout(check, idleTimeoutMs);
+  }
+}
+
+/** Reads on for a moment, so that the visitor sees the answer before a reset; then cuts. After RFC 9112 §9.6. */
+export function linger(incoming: IncomingMessage): void {
+  incoming.resume();
+  const timer = setTimeout(() => {
+    if (!incoming.complete) incoming.socket.destroy();
+  }, LINGER_MS);
+  timer.unref?.();
+}
+
+/** A response head as bytes on the wire (latin1). The parts have been checked. */
+export function formatHead(head: ResponseHead): string {
+  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+  for (let i = 0; i < head.fields.length; i += 2) text += `${head.fields[i]}: ${head.fields[i + 1]}\r\n`;
+  return `${text}\r\n`;
+}

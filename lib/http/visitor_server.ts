@@ -1,0 +1,193 @@
+/**
+ * The listener for visitors: `node:http` with its limits set, every way in led to one function.
+ *
+ * Plain requests, requests that wait for 100-continue and upgrades all become an `Arrival`, so that no route, rule or
+ * limit can be skipped by arriving in another way.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { chmodSync, rmSync } from "node:fs";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import net, { type Socket } from "node:net";
+import { formatHead } from "./forward.ts";
+
+/** A request that came in, and where its answer goes. */
+export interface Arrival {
+  incoming: IncomingMessage;
+  /** Where the answer goes, unless the visitor asks for an upgrade. */
+  outgoing: ServerResponse | undefined;
+  /** The connection of an upgrade, and what came behind the request's head. */
+  upgrade: Upgrade | undefined;
+}
+
+export interface Upgrade {
+  socket: Socket;
+  early: Buffer;
+  /** Tells the server not to wait for this connection when it closes: somebody else ends it. */
+  untrack(): void;
+}
+
+export interface VisitorServerOptions {
+  headBytesMax: number;
+  headTimeoutMs: number;
+  keepAliveTimeoutMs: number;
+  connectionsMax: number;
+  onArrival(arrival: Arrival): void;
+  /** A connection was closed at once because there were too many. */
+  onRefused?(): void;
+}
+
+/** Where to listen. */
+export type ListenAt = { host: string; port: number } | { path: string };
+
+/** Fields of one request; the parsers of the runtimes differ past this. */
+const FIELDS_MAX = 200;
+
+/** How often timed out heads are looked for. */
+const TIMEOUT_CHECK_MS = 1_000;
+
+/** The parser fails a little later than our own count, so that the visitor gets 431 from either. */
+const PARSER_SLACK_BYTES = 1_024;
+
+/** The address is taken, forbidden or not of this machine. */
+export class ListenFault extends Error {
+  override name = "ListenFault";
+}
+
+export class VisitorServer {
+  readonly #server: http.Server;
+  readonly #upgraded = new Set<Socket>();
+  #path: string | undefined;
+
+  constructor(options: VisitorServerOptions) {
+    const { onArrival } = options;
+    const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse): void =>
+      onArrival({ incoming, outgoing, upgrade: undefined });
+    this.#server = http.createServer({
+      maxHeaderSize: options.headBytesMax + PARSER_SLACK_BYTES,
+      headersTimeout: options.headTimeoutMs,
+      // Bodies may take as long as they like: an upload is bounded by credit, not by time.
+      requestTimeout: 0,
+      keepAliveTimeout: options.keepAliveTimeoutMs,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    }, onRequest);
+    this.#server.maxHeadersCount = FIELDS_MAX;
+    this.#server.maxConnections = options.connectionsMax;
+    this.#server.on("drop", () => options.onRefused?.());
+    // The target decides whether it wants the body; its 100 is passed on.
+    this.#server.on("checkContinue", onRequest);
+    this.#server.on("clientError", refuseUnreadable);
+    this.#server.on("connect", (_incoming: IncomingMessage, socket: Socket) => {
+      socket.on("error", () => socket.destroy());
+      socket.end(plainAnswer(405, "Method Not Allowed"));
+    });
+    this.#server.on("upgrade", (incoming: IncomingMessage, socket: Socket, early: Buffer) => {
+      // Without a listener one reset of a stranger would end the process.
+      socket.on("error", () => socket.destroy());
+      this.#upgraded.add(socket);
+      socket.on("close", () => this.#upgraded.delete(socket));
+      const untrack = (): void => void this.#upgraded.delete(socket);
+      onArrival({ incoming, outgoing: undefined, upgrade: { socket, early, untrack } });
+    });
+  }
+
+  /** Open connections that were upgraded: links and WebSockets. */
+  get upgradedCount(): number {
+    return this.#upgraded.size;
+  }
+
+  /**
+   * Listens.
+   *
+   * @returns The address as `HOST:PORT` or `unix:PATH`, with the port that was picked.
+   * @throws {ListenFault} With what to do.
+   */
+  async listen(at: ListenAt): Promise<string> {
+    if ("path" in at) await removeStale(at.path);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", (error: NodeJS.ErrnoException) => reject(listenFault(at, error)));
+      if ("path" in at) this.#server.listen(at.path, resolve);
+      else this.#server.listen(at.port, at.host, resolve);
+    });
+    this.#server.on("error", () => {
+      // An accept that failed, for want of file descriptors: the next one may do.
+    });
+    if ("path" in at) {
+      this.#path = at.path;
+      // Whoever may open the socket may try a token; containers often run as another user of the same group.
+      chmodSync(at.path, 0o660);
+      return `unix:${at.path}`;
+    }
+    const address = this.#server.address() as net.AddressInfo;
+    return `${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`;
+  }
+
+  /** Takes no new connections, closes idle ones, and waits for the rest; cuts off what is left after the grace. */
+  async close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // Bun never calls back while a connection that fell idle during the close is kept alive.
+    const poll = setInterval(() => this.#server.closeIdleConnections(), 50);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
+    await Promise.race([Promise.all([closed, this.#upgradesOver()]), late]);
+    clearTimeout(timer);
+    clearInterval(poll);
+    for (const socket of this.#upgraded) socket.destroy();
+    this.#server.closeAllConnections();
+    if (this.#path !== undefined) rmSync(this.#path, { force: true });
+  }
+
+  async #upgradesOver(): Promise<void> {
+    for (const socket of this.#upgraded) {
+      if (!socket.destroyed) await new Promise((resolve) => socket.once("close", resolve));
+    }
+  }
+}
+
+/** What the parser refuses never becomes a request: the answer is written by hand. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+  socket.on("error", () => socket.destroy());
+  if (error.code === "HPE_HEADER_OVERFLOW") socket.end(plainAnswer(431, "Request Header Fields Too Large"));
+  else if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") socket.end(plainAnswer(408, "Request Timeout"));
+  else socket.end(plainAnswer(400, "Bad Request"));
+}
+
+function plainAnswer(status: number, reason: string): Buffer {
+  const body = `${reason}\n`;
+  const fields = ["Content-Type", "text/plain", "Content-Length", String(body.length), "Connection", "close"];
+  return Buffer.from(formatHead({ status, reason, fields }) + body, "latin1");
+}
+
+/** A socket file that nobody listens on any more is left over from a process that was killed. */
+async function removeStale(path: string): Promise<void> {
+  const inUse = await new Promise<boolean>((resolve) => {
+    const probe = net.connect(path);
+    probe.on("connect", () => resolve(true));
+    probe.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED") rmSync(path, { force: true });
+      resolve(false);
+    });
+    probe.on("connect", () => probe.destroy());
+  });
+  if (inUse) {
+    throw new ListenFault(
+      `Cannot listen on unix:${path}: another process does, stop it or choose another path`,
+    );
+  }
+}
+
+/** Why listening failed, in words that say what to do. */
+export function listenFault(at: ListenAt, error: NodeJS.ErrnoException): ListenFault {
+  const where = "path" in at ? `unix:${at.path}` : `${at.host}:${at.port}`;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: "the port is taken, stop the process that has it or choose another port",
+    EACCES: "it is forbidden, choose a port over 1023 or run with CAP_NET_BIND_SERVICE",
+    EADDRNOTAVAIL: "the address is not one of this machine, 0.0.0.0 means all of them",
+    ENOTFOUND: "the name has no address",
+    ENOENT: "the directory does not exist, create it",
+  };
+  const reason = reasons[error.code ?? ""] ?? error.message;
+  return new ListenFault(`Cannot listen on ${where}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,150 @@
+/**
+ * Every metric of the gateway, declared once.
+ *
+ * Labels take only values from bounded sets: services that are routed, classes of status, codes of the wire.
+ *
+ * @module
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/** What is read at the moment of a scrape. */
+export interface GatewayGauges {
+  links: number;
+  streams: number;
+  /** Body bytes that wait for their readers. */
+  heldBytes: number;
+  /** Credit that agents have and did not use. */
+  creditBytes: number;
+  /** Streams reset because their reader was too slow and memory short. */
+  shedTotal: number;
+  /** Links by agent, round trip in seconds. */
+  roundTrips: { agent: string; seconds: number }[];
+}
+
+export class GatewayMetrics {
+  readonly #registry = new Registry();
+  readonly #requests = this.#counter("netwall_requests_total", "Requests by service and class of status", [
+    "service",
+    "status",
+  ]);
+  readonly #failures = this.#counter(
+    "netwall_request_failures_total",
+    "Requests that the target did not answer",
+    [
+      "service",
+      "error",
+    ],
+  );
+  readonly #bytes = this.#counter("netwall_body_bytes_total", "Body bytes by service; in is from visitors", [
+    "service",
+    "direction",
+  ]);
+  readonly #retries = this.#counter(
+    "netwall_retries_total",
+    "Requests that were sent again on another link",
+    [
+      "service",
+    ],
+  );
+  readonly #resets = this.#counter("netwall_stream_resets_total", "Streams that were cut off", [
+    "code",
+    "by",
+  ]);
+  readonly #linkEvents = this.#counter("netwall_link_events_total", "Links made, made again, lost, refused", [
+    "event",
+  ]);
+  readonly #dropped = this.#counter("netwall_dropped_total", "What was turned away at a full queue", [
+    "queue",
+  ]);
+  readonly #faults = this.#counter("netwall_faults_total", "Bugs that were caught; see the log", []);
+  readonly #duration = new Histogram({
+    name: "netwall_request_duration_seconds",
+    help: "From the request's head to the end of the answer",
+    labelNames: ["service"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [this.#registry],
+  });
+
+  /** @param gauges Read at each scrape. */
+  constructor(gauges: () => GatewayGauges) {
+    const gauge = (name: string, help: string, read: (gauges: GatewayGauges) => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          this.set(read(gauges()));
+        },
+      });
+    };
+    gauge("netwall_links", "Links that stand", (now) => now.links);
+    gauge("netwall_streams", "Streams that are open", (now) => now.streams);
+    gauge("netwall_held_bytes", "Body bytes held for slow readers", (now) => now.heldBytes);
+    gauge(
+      "netwall_credit_outstanding_bytes",
+      "Credit that agents have and did not use",
+      (now) => now.creditBytes,
+    );
+    gauge(
+      "netwall_streams_shed",
+      "Streams reset since the start as their readers were too slow",
+      (now) => now.shedTotal,
+    );
+    new Gauge({
+      name: "netwall_link_round_trip_seconds",
+      help: "Smoothed round trip of a link",
+      labelNames: ["agent"],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const { agent, seconds } of gauges().roundTrips) this.set({ agent }, seconds);
+      },
+    });
+  }
+
+  /** A request is over. `status` 0 is a visitor who left. */
+  request(service: string, status: number, seconds: number, inBytes: number, outBytes: number): void {
+    this.#requests.inc({ service, status: status === 0 ? "none" : `${Math.floor(status / 100)}xx` });
+    this.#duration.observe({ service }, seconds);
+    if (inBytes > 0) this.#bytes.inc({ service, direction: "in" }, inBytes);
+    if (outBytes > 0) this.#bytes.inc({ service, direction: "out" }, outBytes);
+  }
+
+  failure(service: string, error: string): void {
+    this.#failures.inc({ service, error });
+  }
+
+  retry(service: string): void {
+    this.#retries.inc({ service });
+  }
+
+  streamReset(code: string, remote: boolean): void {
+    this.#resets.inc({ code, by: remote ? "agent" : "gateway" });
+  }
+
+  link(event: "made" | "remade" | "lost" | "refused"): void {
+    this.#linkEvents.inc({ event });
+  }
+
+  dropped(queue: "connections" | "streams"): void {
+    this.#dropped.inc({ queue });
+  }
+
+  fault(): void {
+    this.#faults.inc();
+  }
+
+  /** All of it in the Prometheus text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** The media type of `text`. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter<string> {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+}

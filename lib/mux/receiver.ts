@@ -1,0 +1,173 @@
+/**
+ * The receiving half of flow control: what was granted, what is held, and when credit goes back.
+ *
+ * A stream's window starts at 256 KiB, or at what 20 MB/s need over the measured round trip, and doubles while its
+ * reader empties it faster than credit can travel. All of it stays inside the session's window and the budgets: see
+ * budget.ts for what happens when readers are slow.
+ *
+ * @module
+ */
+import {
+  type BudgetHolder,
+  MemoryBudget,
+  PRESSURE_HIGH,
+  PRESSURE_REFUSE,
+  type StalestStream,
+} from "./budget.ts";
+import type { Stream } from "./stream.ts";
+import { ReceiveWindow } from "./window.ts";
+
+/** A stream's window to start with. */
+export const STREAM_WINDOW_BYTES = 256 * 1024;
+/** A stream's window under memory pressure. */
+export const STREAM_WINDOW_BYTES_MIN = 64 * 1024;
+/** The most that a stream's window grows to: 20 MB/s at 200 ms. */
+export const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
+
+/** What a stream should be able to carry from its first byte on: 20 MB/s, in bytes for a ms of round trip. */
+const BYTES_PER_RTT_MS = 20_000;
+
+/** The share of the session's window that may go into grown stream windows. */
+const GROWTH_SHARE = 4;
+
+export interface ReceiverHost extends BudgetHolder {
+  readonly rttMs: number;
+  /** Puts credit on the wire; stream 0 is the session. */
+  sendCredit(streamId: number, bytes: number): void;
+}
+
+export class Receiver {
+  readonly window: ReceiveWindow;
+  readonly #host: ReceiverHost;
+  readonly #process: MemoryBudget;
+  readonly #own: MemoryBudget;
+  readonly #growthBytesMax: number;
+  #grownBytes = 0;
+
+  /** @param processBudget The one of the whole process, shared by all sessions. */
+  constructor(host: ReceiverHost, sessionWindowBytes: number, processBudget: MemoryBudget) {
+    this.#host = host;
+    this.window = new ReceiveWindow(sessionWindowBytes);
+    this.#own = new MemoryBudget(sessionWindowBytes, false);
+    this.#process = processBudget;
+    this.#growthBytesMax = sessionWindowBytes / GROWTH_SHARE;
+    this.#own.register(host);
+    this.#process.register(host);
+  }
+
+  /** True when so much is held that no new stream should be opened. */
+  get full(): boolean {
+    return this.#own.pressure >= PRESSURE_REFUSE || this.#process.pressure >= PRESSURE_REFUSE;
+  }
+
+  /** The window to grant to a stream that opens now. */
+  openWindowBytes(): number {
+    if (this.#pressed()) return STREAM_WINDOW_BYTES_MIN;
+    const wanted = Math.round(this.#host.rttMs * BYTES_PER_RTT_MS);
+    const limit = Math.min(STREAM_WINDOW_BYTES_MAX, this.window.windowBytes / 8);
+    return Math.max(STREAM_WINDOW_BYTES, Math.min(wanted, limit));
+  }
+
+  /** Counts data of a stream. @throws {ProtocolError} `flowControl` past either window. */
+  receive(stream: Stream, bytes: number): void {
+    if (bytes === 0) return;
+    stream.receiveWindow.receive(bytes);
+    this.window.receive(bytes);
+    if (stream.receiveWindow.heldBytes === bytes) stream.lastConsumedMs = performance.now();
+    this.#own.hold(bytes);
+    this.#process.hold(bytes);
+  }
+
+  /** Counts data of a stream that is over here: it came while our reset was on its way. */
+  discard(bytes: number): void {
+    this.window.receive(bytes);
+    this.window.consume(bytes);
+    this.#returnSessionCredit();
+  }
+
+  /** Takes bytes that were passed on, and returns credit when it is worth a frame. */
+  release(stream: Stream, bytes: number): void {
+    this.#own.release(bytes);
+    this.#process.release(bytes);
+    this.window.consume(bytes);
+    this.#returnSessionCredit();
+    if (stream.remoteEnded || stream.closed) return;
+    const window = stream.receiveWindow;
+    if (this.#pressed() && window.windowBytes > STREAM_WINDOW_BYTES_MIN) {
+      this.#resize(stream, STREAM_WINDOW_BYTES_MIN);
+    }
+    if (window.returnableBytes < window.windowBytes / 2) return;
+    const nowMs = performance.now();
+    // The reader took half a window in less than two round trips: the window, not the reader, is what limits it.
+    if (nowMs - stream.lastCreditMs < 2 * Math.max(1, this.#host.rttMs)) this.#grow(stream);
+    stream.lastCreditMs = nowMs;
+    const credit = window.takeCredit(1);
+    if (credit > 0) this.#host.sendCredit(stream.id, credit);
+  }
+
+  /** Brings a stream that the peer opened, with the window of our HELLO, to what the round trip asks for. */
+  widen(stream: Stream): void {
+    const wanted = this.openWindowBytes();
+    if (wanted <= stream.receiveWindow.windowBytes) return;
+    this.#resize(stream, wanted);
+    const credit = stream.receiveWindow.takeCredit(1);
+    if (credit > 0) this.#host.sendCredit(stream.id, credit);
+  }
+
+  /** Forgets a stream that closed. What it still holds is released by its reader. */
+  closed(stream: Stream): void {
+    this.#grownBytes -= grown(stream.receiveWindow.windowBytes);
+    // Its window no longer counts; what its reader still does cannot grow it again.
+    if (stream.receiveWindow.windowBytes > STREAM_WINDOW_BYTES) {
+      stream.receiveWindow.resize(STREAM_WINDOW_BYTES);
+    }
+  }
+
+  /** Lets go of the budgets, at the end of the session. */
+  stop(): void {
+    this.#own.unregister(this.#host);
+    this.#process.unregister(this.#host);
+  }
+
+  #pressed(): boolean {
+    return this.#own.pressure >= PRESSURE_HIGH || this.#process.pressure >= PRESSURE_HIGH;
+  }
+
+  #grow(stream: Stream): void {
+    const current = stream.receiveWindow.windowBytes;
+    const next = Math.min(current * 2, STREAM_WINDOW_BYTES_MAX);
+    const extra = grown(next) - grown(current);
+    if (this.#pressed() || this.#grownBytes + extra > this.#growthBytesMax) return;
+    this.#resize(stream, next);
+  }
+
+  #resize(stream: Stream, windowBytes: number): void {
+    this.#grownBytes += grown(windowBytes) - grown(stream.receiveWindow.windowBytes);
+    stream.receiveWindow.resize(windowBytes);
+  }
+
+  #returnSessionCredit(): void {
+    const credit = this.window.takeCredit(this.window.windowBytes / 4);
+    if (credit > 0) this.#host.sendCredit(0, credit);
+  }
+}
+
+/** What of a window is over the one that every stream starts with. */
+function grown(windowBytes: number): number {
+  return Math.max(0, windowBytes - STREAM_WINDOW_BYTES);
+}
+
+/** The stream among these whose reader has waited longest, for the budgets. */
+export function stalestOf(
+  streams: Iterable<Stream>,
+  shed: (stream: Stream) => void,
+): StalestStream | undefined {
+  let stalest: Stream | undefined;
+  for (const stream of streams) {
+    if (stream.receiveWindow.heldBytes === 0) continue;
+    if (!stalest || stream.lastConsumedMs < stalest.lastConsumedMs) stalest = stream;
+  }
+  if (!stalest) return undefined;
+  const chosen = stalest;
+  return { sinceMs: chosen.lastConsumedMs, shed: () => shed(chosen) };
+}

@@ -1,0 +1,327 @@
+/**
+ * A session: many streams on one link, with credit in both directions. lib/wire/SPEC.md is the protocol.
+ *
+ * Both roles run this code. A session begins with HELLO from both sides, lives by ping, and ends with GOAWAY or with
+ * its link. What comes in is handled in incoming.ts, what goes out in sender.ts, credit in receiver.ts.
+ *
+ * @module
+ */
+import type { Link } from "../link/link.ts";
+import { FrameDecoder } from "../wire/codec.ts";
+import { type ErrorName, ProtocolError } from "../wire/errors.ts";
+import { FLAG_END, FrameType, PING_BYTES, writeUint32 } from "../wire/frame.ts";
+import { encodeFields } from "../wire/head.ts";
+import { agreeVersion, decodeHello, encodeHello, type Hello, VERSION, VERSION_FLOOR } from "../wire/hello.ts";
+import { decodeFarewell, encodeFarewell, encodeHead, encodeOpen, type StreamKindName } from "../wire/open.ts";
+import type { StalestStream } from "./budget.ts";
+import { handleFrame, type IncomingContext } from "./incoming.ts";
+import { Keepalive } from "./keepalive.ts";
+import { Receiver, type ReceiverHost, stalestOf, STREAM_WINDOW_BYTES } from "./receiver.ts";
+import { Sender } from "./sender.ts";
+import type { SessionEnd, SessionOptions } from "./session_options.ts";
+import { Stream, StreamError, type StreamHost, type StreamSink } from "./stream.ts";
+import { StreamTable } from "./stream_table.ts";
+
+/** How long the peer's HELLO may take. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/** How long the last streams may take on a session whose ids have run out. */
+const RETIRE_GRACE_MS = 3_600_000;
+
+/** First byte of the ping whose answer proves that the peer has read our GOAWAY; a keepalive's begins with 0. */
+const DRAIN_PING = 0xff;
+
+export class Session implements StreamHost, ReceiverHost {
+  readonly link: Link;
+  readonly #options: SessionOptions;
+  readonly #streams: StreamTable;
+  readonly #sender: Sender;
+  readonly #receiver: Receiver;
+  readonly #keepalive: Keepalive;
+  readonly #incoming: IncomingContext;
+  readonly #helloTimer: ReturnType<typeof setTimeout>;
+  #hello: Hello | undefined;
+  #goAwaySent = false;
+  #goAwayReceived = false;
+  #drain: { answered: boolean; finish(): void } | undefined;
+  #ended = false;
+
+  constructor(link: Link, options: SessionOptions) {
+    this.link = link;
+    this.#options = options;
+    this.#streams = new StreamTable(options.role);
+    this.#sender = new Sender(
+      link,
+      () => this.close("overloaded", "Control frames pile up: the peer does not read"),
+    );
+    this.#receiver = new Receiver(this, options.sessionWindowBytes, options.budget);
+    this.#keepalive = new Keepalive({
+      ...options.keepalive,
+      sendPing: (payload) => this.#sender.frame(FrameType.ping, 0, 0, payload),
+      onDead: () => this.close("keepalive", "No answer to a ping: the link is dead"),
+    });
+    this.#incoming = {
+      streams: this.#streams,
+      sender: this.#sender,
+      receiver: this.#receiver,
+      host: this,
+      streamsMax: options.streamsMax,
+      onOpen: (stream, open) => options.onOpen(stream, open),
+      onPong: (payload) => this.#pong(payload),
+      onGoAway: (code, detail) => this.#goneAway(code, detail),
+      onStreamReset: (code) => options.onStreamReset?.(code, true),
+    };
+    this.#helloTimer = setTimeout(
+      () => this.close("protocol", "No HELLO in time"),
+      options.helloTimeoutMs ?? HELLO_TIMEOUT_MS,
+    );
+  }
+
+  /** Sends HELLO and begins to listen. */
+  start(): void {
+    const { streamsMax, sessionWindowBytes, helloFields } = this.#options;
+    const hello = encodeHello({
+      versionMin: VERSION_FLOOR,
+      versionMax: VERSION,
+      streamWindowBytes: STREAM_WINDOW_BYTES,
+      sessionWindowBytes,
+      streamsMax,
+      fields: helloFields,
+    });
+    const decoder = new FrameDecoder((type, flags, id, payload) => {
+      if (this.#ended) return;
+      if (this.#hello !== undefined) handleFrame(this.#incoming, type, flags, id, payload);
+      else this.#receiveHello(type, payload);
+    });
+    this.#sender.frame(FrameType.hello, 0, 0, hello);
+    this.link.start({
+      onMessage: (chunk) => {
+        this.#keepalive.received();
+        this.#guard(() => decoder.push(chunk));
+      },
+      onDrain: () => this.#guard(() => this.#sender.pump()),
+      onClose: (reason) => this.#end({ code: "none", message: reason.message, remote: true }, false),
+    });
+  }
+
+  /** Streams that are open, of both sides. */
+  get streamsOpen(): number {
+    return this.#streams.size;
+  }
+
+  /** Smoothed round trip in ms; 0 before the first measurement. */
+  get rttMs(): number {
+    return this.#keepalive.rttMs;
+  }
+
+  /** Bytes received that wait for their readers. */
+  get heldBytes(): number {
+    return this.#receiver.window.heldBytes;
+  }
+
+  /** Credit that the peer has on the session and did not use yet. */
+  get creditGrantedBytes(): number {
+    return this.#receiver.window.grantedBytes;
+  }
+
+  /** True while new streams may be opened: the peer is known and not leaving, and there is room. */
+  get open(): boolean {
+    return this.#hello !== undefined && !this.#ended && !this.#goAwayReceived && !this.#streams.retiring &&
+      !this.#receiver.full &&
+      this.#streams.size < Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
+  }
+
+  /** True once either side said GOAWAY. */
+  get leaving(): boolean {
+    return this.#goAwayReceived || this.#goAwaySent;
+  }
+
+  /** True once the session is over. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Opens a stream. The head must have passed `encodeRequestHead`.
+   *
+   * @param end True when there is no body to come.
+   * @returns `undefined` when the session is not `open`.
+   */
+  openStream(
+    kind: StreamKindName,
+    service: string,
+    head: Uint8Array,
+    end: boolean,
+    sink: StreamSink,
+  ): Stream | undefined {
+    if (!this.open) return undefined;
+    const id = this.#streams.takeId();
+    const windowBytes = this.#receiver.openWindowBytes();
+    const stream = new Stream(this, id, service, this.#hello!.streamWindowBytes, windowBytes);
+    stream.attach(sink);
+    this.#streams.add(stream);
+    const payload = encodeOpen({ kind, service, windowBytes, head, body: NO_BYTES });
+    this.#sender.frame(FrameType.open, end ? FLAG_END : 0, id, payload);
+    if (end) stream.endedWithOpen();
+    if (this.#streams.retiring) void this.drain(RETIRE_GRACE_MS, "Stream ids run out: make a new link");
+    return stream;
+  }
+
+  /** Tells the peer to open no more streams here and to make another link. What is under way goes on. */
+  goAway(detail: string): void {
+    if (this.#goAwaySent || this.#ended) return;
+    this.#goAwaySent = true;
+    this.#sender.frame(FrameType.goAway, 0, 0, encodeFarewell("draining", detail));
+  }
+
+  /**
+   * Leaves politely: says GOAWAY, waits until the peer has surely read it and every stream is over, and closes.
+   *
+   * @param graceMs How long streams may take; what is left then is cut off.
+   */
+  drain(graceMs: number, detail: string): Promise<void> {
+    if (this.#ended || this.#drain) return Promise.resolve();
+    this.goAway(detail);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#drain?.finish(), graceMs);
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#drain = undefined;
+        this.close("draining", detail);
+        resolve();
+      };
+      this.#drain = { answered: false, finish };
+      // The answer comes after every OPEN that was on its way when the peer read GOAWAY.
+      this.#sender.frame(FrameType.ping, 0, 0, new Uint8Array(PING_BYTES).fill(DRAIN_PING));
+    });
+  }
+
+  /** Ends the session now: streams are reset, the peer is told why, the link closes. */
+  close(code: ErrorName, message: string): void {
+    this.#end({ code, message, remote: false }, true);
+  }
+
+  // What streams ask of their session.
+
+  get roomBytes(): number {
+    return this.#sender.roomBytes;
+  }
+
+  sendHead(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void {
+    this.#sender.window.spend(body.length);
+    this.#sender.frame(FrameType.head, end ? FLAG_END : 0, stream.id, encodeHead(head, body));
+  }
+
+  sendData(stream: Stream, chunk: Uint8Array, end: boolean): void {
+    this.#sender.data(stream, chunk, end);
+  }
+
+  sendEnd(stream: Stream, trailers: string[]): void {
+    this.#sender.frame(
+      FrameType.end,
+      0,
+      stream.id,
+      trailers.length === 0 ? NO_BYTES : encodeFields(trailers),
+    );
+  }
+
+  sendReset(stream: Stream, code: ErrorName, detail: string): void {
+    this.#sender.frame(FrameType.reset, 0, stream.id, encodeFarewell(code, detail));
+    this.#options.onStreamReset?.(code, false);
+  }
+
+  sendCredit(streamId: number, bytes: number): void {
+    const payload = new Uint8Array(4);
+    writeUint32(payload, 0, bytes);
+    this.#sender.frame(FrameType.credit, 0, streamId, payload);
+  }
+
+  wait(stream: Stream): void {
+    this.#sender.wait(stream);
+  }
+
+  release(stream: Stream, bytes: number): void {
+    this.#receiver.release(stream, bytes);
+  }
+
+  closed(stream: Stream): void {
+    if (!this.#streams.delete(stream)) return;
+    this.#sender.leave(stream);
+    this.#receiver.closed(stream);
+    this.#maybeDrained();
+  }
+
+  stalest(): StalestStream | undefined {
+    return stalestOf(this.#streams.values(), (stream) => {
+      this.sendReset(stream, "overloaded", "The reader was too slow");
+      stream.receiveReset(
+        new StreamError("overloaded", "The reader took nothing and its memory was needed", false),
+      );
+    });
+  }
+
+  #receiveHello(type: number, payload: Uint8Array): void {
+    if (type === FrameType.goAway) {
+      const { code, detail } = decodeFarewell(payload);
+      return this.#end({ code, message: detail, remote: true }, false);
+    }
+    if (type !== FrameType.hello) {
+      throw new ProtocolError("protocol", "Cannot begin: the first frame is not HELLO");
+    }
+    const hello = decodeHello(payload);
+    agreeVersion(hello);
+    clearTimeout(this.#helloTimer);
+    this.#hello = hello;
+    this.#sender.window.add(hello.sessionWindowBytes);
+    this.#keepalive.start();
+    this.#options.onReady(hello);
+  }
+
+  #pong(payload: Uint8Array): void {
+    this.#keepalive.pong(payload);
+    if (!this.#drain || payload[0] !== DRAIN_PING) return;
+    this.#drain.answered = true;
+    this.#maybeDrained();
+  }
+
+  #goneAway(code: ErrorName, detail: string): void {
+    if (code !== "draining") return this.#end({ code, message: detail, remote: true }, false);
+    const first = !this.#goAwayReceived;
+    this.#goAwayReceived = true;
+    if (first) this.#options.onGoAway(detail);
+  }
+
+  #maybeDrained(): void {
+    if (this.#drain?.answered && this.#streams.size === 0) this.#drain.finish();
+  }
+
+  /** Runs the handling of input: a peer that breaks the protocol loses its session, never the process. */
+  #guard(handle: () => void): void {
+    try {
+      handle();
+    } catch (error) {
+      if (error instanceof ProtocolError) return this.close(error.code, error.message);
+      this.#end({ code: "internal", message: "A fault in netwall", remote: false, fault: error }, true);
+    }
+  }
+
+  #end(end: SessionEnd, tell: boolean): void {
+    if (this.#ended) return;
+    if (tell) {
+      this.#sender.frame(FrameType.goAway, 0, 0, encodeFarewell(end.code, end.message));
+      this.#sender.flushNow();
+    }
+    this.#ended = true;
+    clearTimeout(this.#helloTimer);
+    this.#keepalive.stop();
+    this.#sender.stop();
+    const error = new StreamError("none", `The session ended: ${end.message}`, true);
+    for (const stream of this.#streams.values()) stream.receiveReset(error);
+    this.#receiver.stop();
+    this.link.close(end.message);
+    this.#options.onClose(end);
+    this.#drain?.finish();
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

@@ -1,0 +1,277 @@
+/**
+ * One stream of a session: one request, or one connection.
+ *
+ * Data is pushed to the stream's sink as it comes and must be acknowledged with `consumed` once it has really been
+ * passed on; that, and nothing else, lets the other side send more. Writing beyond the credit queues and returns
+ * false; the sink's `onDrain` says when to go on.
+ *
+ * @module
+ */
+import { assert } from "../assert.ts";
+import type { ErrorName } from "../wire/errors.ts";
+import { bodyRoom } from "../wire/open.ts";
+import { ReceiveWindow, SendWindow } from "./window.ts";
+
+/** What a stream tells its owner. Nothing is called after `onReset`, or once both sides have ended. */
+export interface StreamSink {
+  /** A response head came (possibly several: 1xx first), with body bytes that came along. Opener's side only. */
+  onHead(head: Uint8Array, body: Uint8Array, end: boolean): void;
+  /** Body bytes came. With `end` the other side has no more, and no trailers. */
+  onData(chunk: Uint8Array, end: boolean): void;
+  /** The other side has no more. Not called when `end` was told with the last data. */
+  onEnd(trailers: string[]): void;
+  /** What was queued has left: write on. */
+  onDrain(): void;
+  /** The stream is over at once, for whatever reason; what was queued is gone. */
+  onReset(error: StreamError): void;
+}
+
+/** Why a stream was cut off. Expected: it is a value that sinks are given. */
+export class StreamError extends Error {
+  override name = "StreamError";
+  /**
+   * @param code The code on the wire, or what it would be.
+   * @param remote Whether the other side ended it.
+   */
+  constructor(readonly code: ErrorName, message: string, readonly remote: boolean) {
+    super(message);
+  }
+}
+
+/** What a stream needs of its session. */
+export interface StreamHost {
+  /** Sends frames of this stream, or queues it until there is credit. */
+  sendHead(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void;
+  sendData(stream: Stream, chunk: Uint8Array, end: boolean): void;
+  sendEnd(stream: Stream, trailers: string[]): void;
+  sendReset(stream: Stream, code: ErrorName, detail: string): void;
+  /** Puts the stream into the round of those that wait for credit or for the link. */
+  wait(stream: Stream): void;
+  /** Bytes that may leave now on this session, whatever the stream's own credit: 0 when the link is full. */
+  readonly roomBytes: number;
+  /** Held bytes were passed on, or thrown away. */
+  release(stream: Stream, bytes: number): void;
+  /** The stream is over on both sides, or was reset. */
+  closed(stream: Stream): void;
+}
+
+/** One stream. Made by its session only. */
+export class Stream {
+  readonly id: number;
+  readonly service: string;
+  readonly sendWindow: SendWindow;
+  readonly receiveWindow: ReceiveWindow;
+  /** When the reader last took something, on the clock of `performance.now()`. */
+  lastConsumedMs = performance.now();
+  /** When credit was last returned, for the growth of the window. */
+  lastCreditMs = 0;
+  readonly #host: StreamHost;
+  #sink: StreamSink | undefined;
+  /** Pieces that wait for credit, in order. Bounded by what the owner writes after it was told to stop. */
+  readonly #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #trailers: string[] | undefined;
+  #needDrain = false;
+  #localEnded = false;
+  #remoteEnded = false;
+  #isReset = false;
+
+  constructor(host: StreamHost, id: number, service: string, sendBytes: number, receiveBytes: number) {
+    this.#host = host;
+    this.id = id;
+    this.service = service;
+    this.sendWindow = new SendWindow(sendBytes);
+    this.receiveWindow = new ReceiveWindow(receiveBytes);
+  }
+
+  /** Sets who is told. Once, before the first frame for this stream is handled. */
+  attach(sink: StreamSink): void {
+    assert(this.#sink === undefined, "a stream has one sink");
+    this.#sink = sink;
+  }
+
+  /** True while this side may still write. */
+  get writable(): boolean {
+    return !this.#localEnded && !this.#isReset;
+  }
+
+  /** True once both sides ended or the stream was reset. */
+  get closed(): boolean {
+    return this.#isReset || (this.#localEnded && this.#remoteEnded && this.#queuedBytes === 0);
+  }
+
+  get remoteEnded(): boolean {
+    return this.#remoteEnded;
+  }
+
+  /** Bytes written that wait for credit or for the link. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /**
+   * Sends a response head; the acceptor's side only. Body bytes may go along in the same frame.
+   *
+   * @returns False when part of the body has to wait.
+   */
+  sendHead(head: Uint8Array, body?: Uint8Array, end = false): boolean {
+    if (!this.writable) return true;
+    const chunk = body ?? EMPTY;
+    // A body that does not fit behind its head, or for which there is no credit, follows as data.
+    if (
+      chunk.length > 0 &&
+      (this.#queuedBytes > 0 || chunk.length > Math.min(this.#roomBytes(), bodyRoom(head.length)))
+    ) {
+      this.#host.sendHead(this, head, EMPTY, false);
+      const whole = this.write(chunk);
+      if (end) this.end();
+      return whole;
+    }
+    this.sendWindow.spend(chunk.length);
+    if (end) this.#localEnded = true;
+    this.#host.sendHead(this, head, chunk, end);
+    if (end) this.#settle();
+    return true;
+  }
+
+  /**
+   * Sends body bytes.
+   *
+   * @param chunk Not copied while it waits: do not reuse it.
+   * @returns False when it has to wait: stop until `onDrain`.
+   */
+  write(chunk: Uint8Array): boolean {
+    if (!this.writable || chunk.length === 0) return true;
+    if (this.#queuedBytes === 0) {
+      const room = Math.min(this.#roomBytes(), chunk.length);
+      if (room === chunk.length) {
+        this.sendWindow.spend(room);
+        this.#host.sendData(this, chunk, false);
+        return true;
+      }
+      if (room > 0) {
+        this.sendWindow.spend(room);
+        this.#host.sendData(this, chunk.subarray(0, room), false);
+        chunk = chunk.subarray(room);
+      }
+    }
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+    this.#needDrain = true;
+    this.#host.wait(this);
+    return false;
+  }
+
+  /** Ends this side after what was written. */
+  end(trailers: string[] = []): void {
+    if (!this.writable) return;
+    this.#localEnded = true;
+    if (this.#queuedBytes > 0) {
+      this.#trailers = trailers;
+      return;
+    }
+    this.#host.sendEnd(this, trailers);
+    this.#settle();
+  }
+
+  /** Cuts the stream off, both ways. The other side is told; the own sink is not. */
+  reset(code: ErrorName, detail = ""): void {
+    if (this.closed) return this.#discard();
+    this.#host.sendReset(this, code, detail);
+    this.#discard();
+  }
+
+  /** Tells that data was passed on. Every byte given to the sink is acknowledged once. */
+  consumed(bytes: number): void {
+    if (bytes === 0 || this.#isReset) return;
+    this.lastConsumedMs = performance.now();
+    this.receiveWindow.consume(bytes);
+    this.#host.release(this, bytes);
+  }
+
+  /** Sends what credit and room allow of what waits; the session's turn-taking calls this. */
+  pump(quantumBytes: number): void {
+    let room = Math.min(this.#roomBytes(), quantumBytes);
+    while (room > 0 && this.#queuedBytes > 0) {
+      const first = this.#queue[0]!;
+      const piece = first.length > room ? first.subarray(0, room) : first;
+      if (piece === first) this.#queue.shift();
+      else this.#queue[0] = first.subarray(room);
+      this.#queuedBytes -= piece.length;
+      room -= piece.length;
+      this.sendWindow.spend(piece.length);
+      const last = this.#queuedBytes === 0 && this.#trailers !== undefined && this.#trailers.length === 0;
+      this.#host.sendData(this, piece, last);
+      if (last) return this.#settle();
+    }
+    if (this.#queuedBytes > 0) return;
+    if (this.#trailers !== undefined) {
+      this.#host.sendEnd(this, this.#trailers);
+      return this.#settle();
+    }
+    if (this.#needDrain) {
+      this.#needDrain = false;
+      this.#sink?.onDrain();
+    }
+  }
+
+  /** OPEN told that this side (the opener) has no body beyond it. */
+  endedWithOpen(): void {
+    this.#localEnded = true;
+  }
+
+  /** OPEN told that the other side (the opener) has no body beyond it. */
+  remoteEndedWithOpen(): void {
+    this.#remoteEnded = true;
+  }
+
+  /** A frame of the other side, whose credit the session has counted already. */
+  receiveHead(head: Uint8Array, body: Uint8Array, end: boolean): void {
+    if (end) this.#remoteEnded = true;
+    this.#sink?.onHead(head, body, end);
+    this.#settle();
+  }
+
+  receiveData(chunk: Uint8Array, end: boolean): void {
+    if (end) this.#remoteEnded = true;
+    this.#sink?.onData(chunk, end);
+    this.#settle();
+  }
+
+  receiveEnd(trailers: string[]): void {
+    this.#remoteEnded = true;
+    this.#sink?.onEnd(trailers);
+    this.#settle();
+  }
+
+  /** The other side, or the end of the session, cut the stream off. */
+  receiveReset(error: StreamError): void {
+    if (this.#isReset) return;
+    const sink = this.#sink;
+    this.#discard();
+    sink?.onReset(error);
+  }
+
+  #roomBytes(): number {
+    return Math.min(this.sendWindow.creditBytes, this.#host.roomBytes);
+  }
+
+  #settle(): void {
+    if (!this.#isReset && this.closed) this.#host.closed(this);
+  }
+
+  #discard(): void {
+    if (this.#isReset) return;
+    this.#isReset = true;
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+    const held = this.receiveWindow.heldBytes;
+    if (held > 0) {
+      this.receiveWindow.consume(held);
+      this.#host.release(this, held);
+    }
+    this.#host.closed(this);
+  }
+}
+
+const EMPTY = new Uint8Array(0);

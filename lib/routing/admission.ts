@@ -1,0 +1,194 @@
+/**
+ * Admission of agents: who dials in, whether the token holds, and which services the link then serves.
+ *
+ * The token is checked at the handshake, before there is a link. What the agent wants to serve comes in its HELLO and
+ * is checked against the same token, so no name can be taken by an agent whose token does not name it. A link ends
+ * the moment its token expires or is revoked.
+ *
+ * @module
+ */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Buffer } from "node:buffer";
+import { mayServe, type SigningKey, type TokenClaims, TokenError, verifyToken } from "../auth/token.ts";
+import { LinkAcceptor, type LinkAuthentication } from "../link/acceptor.ts";
+import type { Link } from "../link/link.ts";
+import type { MemoryBudget } from "../mux/budget.ts";
+import { Session } from "../mux/session.ts";
+import type { SessionEnd } from "../mux/session_options.ts";
+import type { ErrorName } from "../wire/errors.ts";
+import { type Hello, helloField } from "../wire/hello.ts";
+import { isServiceName } from "../service_name.ts";
+import type { Attachment, Registry } from "./registry.ts";
+
+/** Services of one link. */
+export const LINK_SERVICES_MAX = 256;
+/** The longest claim that is kept. */
+const CLAIM_CHARS_MAX = 255;
+/** How often expired tokens are looked for. */
+const EXPIRY_CHECK_MS = 1_000;
+
+/** What is told to the owner, for the log and the metrics. */
+export type AdmissionEvent =
+  | { kind: "linked"; attachment: Attachment; again: boolean }
+  | { kind: "lost"; agent: string; peer: string; end: SessionEnd }
+  | { kind: "refused"; peer: string; code: string; message: string };
+
+export interface AdmissionOptions {
+  registry: Registry;
+  key: SigningKey;
+  isRevoked(id: string): boolean;
+  budget: MemoryBudget;
+  /** Streams open at once on one link. */
+  streamsMax: number;
+  sessionWindowBytes: number;
+  /** What this gateway says of itself: flat names and values. */
+  helloFields: string[];
+  onEvent(event: AdmissionEvent): void;
+  onStreamReset(code: ErrorName, remote: boolean): void;
+  onFault(error: unknown): void;
+}
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #acceptor: LinkAcceptor<TokenClaims>;
+  readonly #sessions = new Map<Session, TokenClaims>();
+  /** Agents that were linked before; bounded, since names come from tokens that this gateway signed. */
+  readonly #known = new Set<string>();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#acceptor = new LinkAcceptor<TokenClaims>({
+      authenticate: (request) => this.#authenticate(request),
+      onLink: (link, claims) => this.#admit(link, claims),
+      onFailure: options.onFault,
+    });
+    this.#timer = setInterval(() => this.#endExpired(Date.now()), EXPIRY_CHECK_MS);
+    this.#timer.unref?.();
+  }
+
+  /** Takes an upgrade to the link path over. */
+  handleUpgrade(request: IncomingMessage, socket: Socket, early: Buffer): void {
+    this.#acceptor.handleUpgrade(request, socket, early);
+  }
+
+  /** All sessions, also those whose HELLO has not come. */
+  sessions(): Session[] {
+    return [...this.#sessions.keys()];
+  }
+
+  /** Ends the links of tokens that were revoked. */
+  revoke(ids: readonly string[]): void {
+    for (const [session, claims] of this.#sessions) {
+      if (ids.includes(claims.id)) session.close("identity", "The token was revoked: mint a new one");
+    }
+  }
+
+  /** Takes no new links and asks the agents to go to another gateway. */
+  leave(): void {
+    this.#acceptor.stop();
+    for (const session of this.#sessions.keys()) session.goAway("The gateway is stopping");
+  }
+
+  /** Ends what is left: links close when their streams are over, or after the grace. */
+  async drain(graceMs: number): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.sessions().map((session) => session.drain(graceMs, "The gateway is stopping")));
+  }
+
+  async #authenticate(request: IncomingMessage): Promise<LinkAuthentication<TokenClaims>> {
+    const token = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? "";
+    try {
+      const { key, isRevoked } = this.#options;
+      return { ok: true, identity: await verifyToken(key, token, { nowMs: Date.now(), isRevoked }) };
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error;
+      const peer = request.socket.remoteAddress ?? "unix socket";
+      this.#options.onEvent({ kind: "refused", peer, code: error.code, message: error.message });
+      return { ok: false, status: 401, code: error.code, message: error.message };
+    }
+  }
+
+  #admit(link: Link, claims: TokenClaims): void {
+    const { registry, budget, streamsMax, sessionWindowBytes, helloFields, onStreamReset, onFault } =
+      this.#options;
+    let attachment: Attachment | undefined;
+    const session: Session = new Session(link, {
+      role: "gateway",
+      helloFields,
+      // Agents open nothing here: all streams go the other way.
+      streamsMax: 0,
+      openStreamsMax: streamsMax,
+      sessionWindowBytes,
+      budget,
+      onReady: (hello) => {
+        attachment = this.#attach(session, claims, hello);
+      },
+      onOpen: (stream) => stream.reset("refused", "Agents open no streams here"),
+      onGoAway: () => {
+        // Nothing new goes to it from here on: the session says so by itself.
+      },
+      onStreamReset,
+      onClose: (end) => {
+        this.#sessions.delete(session);
+        if (end.fault !== undefined) onFault(end.fault);
+        if (attachment === undefined) {
+          return this.#options.onEvent({
+            kind: "refused",
+            peer: link.peer,
+            code: end.code,
+            message: end.message,
+          });
+        }
+        registry.remove(attachment);
+        this.#options.onEvent({ kind: "lost", agent: claims.name, peer: link.peer, end });
+      },
+    });
+    this.#sessions.set(session, claims);
+    session.start();
+  }
+
+  /** Puts a link to work, if its token allows what its HELLO asks for. */
+  #attach(session: Session, claims: TokenClaims, hello: Hello): Attachment | undefined {
+    const services = [
+      ...new Set((helloField(hello, "services") ?? "").split(",").filter((name) => name !== "")),
+    ];
+    const wrong = services.length === 0
+      ? "names no service"
+      : services.length > LINK_SERVICES_MAX
+      ? `names more than ${LINK_SERVICES_MAX} services`
+      : undefined;
+    const denied = services.find((service) => !isServiceName(service) || !mayServe(claims, service));
+    if (wrong !== undefined || denied !== undefined) {
+      const reason = wrong ??
+        `may not serve ${JSON.stringify(denied!.slice(0, 63))}: mint a token with --serve for it`;
+      session.close("identity", `The agent ${claims.name} ${reason}`);
+      return undefined;
+    }
+    const claimed: Record<string, string> = {};
+    for (const name of ["hostname", "version", "runtime"]) {
+      const value = helloField(hello, name);
+      if (value !== undefined) claimed[name] = value.slice(0, CLAIM_CHARS_MAX);
+    }
+    const attachment: Attachment = {
+      session,
+      agent: claims.name,
+      tokenId: claims.id,
+      services,
+      sinceMs: Date.now(),
+      claimed,
+    };
+    this.#options.registry.add(attachment);
+    const again = this.#known.has(claims.name);
+    this.#known.add(claims.name);
+    this.#options.onEvent({ kind: "linked", attachment, again });
+    return attachment;
+  }
+
+  #endExpired(nowMs: number): void {
+    for (const [session, claims] of this.#sessions) {
+      if (claims.expiresAtMs <= nowMs) session.close("identity", "The token has expired: mint a new one");
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * `npm run build` and `npm run compile`: one bundle per script for both runtimes, and one executable per bundle.
+ *
+ * The executables are made from the bundles: `deno compile` beside a `node_modules` would embed all of it.
+ * `--compile` makes them with Bun, `--compile=deno` with Deno; both write the same files.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { bunBinary, denoBinary, ROOT } from "./processes.ts";
+
+/** For npm's bins. Added afterwards: a shebang in the source makes the bundler write imports that Deno refuses. */
+const SHEBANG = "#!/usr/bin/env node\n";
+
+const SCRIPTS = ["gateway", "agent"] as const;
+type Script = typeof SCRIPTS[number];
+
+/** Runs a command and ends this process with its output when it fails. */
+function run(file: string, args: readonly string[]): void {
+  const result = spawnSync(file, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 26 });
+  if (result.status === 0) return;
+  const cause = result.error?.message ?? `it ended with ${result.status ?? result.signal}`;
+  process.stderr.write(`${result.stdout ?? ""}${result.stderr ?? ""}`);
+  process.stderr.write(`Cannot build: \`${file} ${args.join(" ")}\`: ${cause}\n`);
+  process.exit(1);
+}
+
+function report(path: string): void {
+  const sizeMib = statSync(join(ROOT, path)).size / (1 << 20);
+  process.stdout.write(`${path}  ${sizeMib.toFixed(sizeMib < 10 ? 2 : 0)} MiB\n`);
+}
+
+/** `--target=node` and not `bun`: the latter writes `util` for `node:util`, which Deno refuses without npm. */
+function bundle(script: Script): void {
+  const path = `dist/netwall-${script}.js`;
+  run(bunBinary(), ["build", "--target=node", "--minify", `--outfile=${path}`, `${script}.ts`]);
+  const text = readFileSync(join(ROOT, path), "utf8");
+  writeFileSync(join(ROOT, path), text.startsWith("#!") ? text : SHEBANG + text);
+  chmodSync(join(ROOT, path), 0o755);
+  report(path);
+}
+
+/** Without the two flags the executable would run code that a `bunfig.toml` in the working folder names. */
+function compileWithBun(script: Script): void {
+  const path = `dist/netwall-${script}`;
+  const seals = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
+  const args = ["--compile", "--bytecode", "--format=esm", ...seals, `--outfile=${path}`, `${path}.js`];
+  run(bunBinary(), ["build", ...args]);
+  report(path);
+}
+
+function compileWithDeno(script: Script): void {
+  const path = `dist/netwall-${script}`;
+  run(denoBinary(), ["compile", "--no-config", "--no-npm", "-A", `--output=${path}`, `${path}.js`]);
+  report(path);
+}
+
+const mode = process.argv[2];
+if (mode !== undefined && mode !== "--compile" && mode !== "--compile=deno") {
+  process.stderr.write(`Cannot build: unknown argument "${mode}": use --compile or --compile=deno\n`);
+  process.exit(2);
+}
+for (const script of SCRIPTS) {
+  if (!existsSync(join(ROOT, `${script}.ts`))) {
+    process.stderr.write(`Cannot build: ${script}.ts does not exist\n`);
+    process.exit(1);
+  }
+}
+mkdirSync(join(ROOT, "dist"), { recursive: true });
+for (const script of SCRIPTS) {
+  bundle(script);
+  if (mode === "--compile") compileWithBun(script);
+  if (mode === "--compile=deno") compileWithDeno(script);
+}
