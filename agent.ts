@@ -16,7 +16,7 @@ import type { Duplex } from "node:stream";
 import { pathToFileURL } from "node:url";
 import type { ProgramSpec } from "./lib/cli/arguments.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
-import { runAsMain, runProgram } from "./lib/cli/program.ts";
+import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
 import { formatTarget, type GatewayAddress, LINK_PATH, type Target } from "./lib/config/addresses.ts";
 import { type AgentConfig, agentConfig } from "./lib/config/agent_config.ts";
 import { ConfigError, formatConfigError, loadConfig } from "./lib/config/load.ts";
@@ -311,7 +311,12 @@ async function main(argv: string[]): Promise<ExitCode> {
         const config = loadConfig({ schema: agentConfig, flags, env: process.env });
         const log = createLogger({ ...config.log, isTerminal: process.stderr.isTTY === true });
         const token = config.token?.reveal() ?? readText(config.tokenFile!, "--token-file").trim();
-        return await runUntilStopped(await startAgent({ config, token, log }), config, log);
+        const agent = await startAgent({ config, token, log });
+        void agent.ready.then(() => process.stdout.write(readyLine(config)));
+        const stopped = untilStopped(log, (graceMs) => agent.stop(graceMs), config.limits.grace);
+        // Without a stop the agent ends only when every gateway refused it for good, which throws.
+        await Promise.race([stopped, agent.done]);
+        return EXIT.stopped;
       },
     },
     explain: (error) => {
@@ -323,33 +328,14 @@ async function main(argv: string[]): Promise<ExitCode> {
   });
 }
 
-async function runUntilStopped(agent: Agent, config: Readonly<AgentConfig>, log: Logger): Promise<ExitCode> {
-  const stopped = new Promise<void>((resolve) => {
-    let asked = false;
-    const stop = (signal: string): void => {
-      // A second signal means now.
-      if (asked) process.exit(EXIT.failed);
-      asked = true;
-      log.info("stopping", { signal, graceMs: config.limits.grace });
-      agent.stop(config.limits.grace).then(resolve);
-    };
-    // As PID 1 a process has no default for these.
-    process.on("SIGTERM", stop);
-    process.on("SIGINT", stop);
-  });
-  // One bug in one exchange must not take every other down with it; it is logged with its stack.
-  process.on("uncaughtException", (error) => log.error("fault", { error }));
-  process.on("unhandledRejection", (error) => log.error("fault", { error }));
-  void agent.ready.then(() => {
-    const services = [
-      ...config.serve.map(({ service }) => service),
-      ...(config.as === undefined ? [] : [config.as]),
-    ];
-    const gateways = config.gateway.map((gateway) => formatGateway(dialAddress(gateway)));
-    process.stdout.write(`ready ${JSON.stringify({ gateways, services })}\n`);
-  });
-  await Promise.race([stopped, agent.done]);
-  return EXIT.stopped;
+/** The line that tells that services can be reached. */
+function readyLine(config: Readonly<AgentConfig>): string {
+  const services = [
+    ...config.serve.map(({ service }) => service),
+    ...(config.as === undefined ? [] : [config.as]),
+  ];
+  const gateways = config.gateway.map((gateway) => formatGateway(dialAddress(gateway)));
+  return `ready ${JSON.stringify({ gateways, services })}\n`;
 }
 
 runAsMain(import.meta.main, main);

@@ -10,25 +10,18 @@
  */
 import { Hono } from "hono";
 import { adminApp } from "./lib/admin/api.ts";
-import {
-  explainGatewayError,
-  GATEWAY_ENVIRONMENT,
-  GATEWAY_PROGRAM,
-  TOKEN_COMMANDS,
-} from "./lib/admin/gateway_program.ts";
+import { explainGatewayError, GATEWAY_PROGRAM, TOKEN_COMMANDS } from "./lib/admin/gateway_program.ts";
 import { listenAdmin } from "./lib/admin/listener.ts";
 import { Outcomes } from "./lib/admin/outcome.ts";
-import { greeting, temporaryData } from "./lib/admin/quickstart.ts";
-import { mint } from "./lib/admin/token_commands.ts";
+import { quickstart, type RunningGateway } from "./lib/admin/quickstart.ts";
 import { clientAddress, TrustedProxies } from "./lib/auth/client_ip.ts";
 import { loadOrCreateAdminToken, loadOrCreateKey } from "./lib/auth/key_store.ts";
 import { Revocations } from "./lib/auth/token_list.ts";
-import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
-import { runAsMain, runProgram } from "./lib/cli/program.ts";
-import { formatTarget, LINK_PATH } from "./lib/config/addresses.ts";
-import { agentConfig } from "./lib/config/agent_config.ts";
-import { type GatewayConfig, gatewayConfig, quickstartConfig } from "./lib/config/gateway_config.ts";
-import { formatListenAddress, type ListenAddress } from "./lib/config/listen.ts";
+import type { ExitCode } from "./lib/cli/exit.ts";
+import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
+import { LINK_PATH } from "./lib/config/addresses.ts";
+import { type GatewayConfig, gatewayConfig } from "./lib/config/gateway_config.ts";
+import type { ListenAddress } from "./lib/config/listen.ts";
 import { loadConfig } from "./lib/config/load.ts";
 import type { Failure } from "./lib/http/failure.ts";
 import { forward, type ForwardFacts } from "./lib/http/forward.ts";
@@ -36,7 +29,6 @@ import { forwardUpgrade } from "./lib/http/forward_upgrade.ts";
 import { openListeners } from "./lib/http/public_listeners.ts";
 import { readRequest } from "./lib/http/reading.ts";
 import { forwardedFields } from "./lib/http/request_fields.ts";
-import { sampleApp } from "./lib/http/sample_app.ts";
 import { RequestIds, upgradeProtocols, type Visit, VisitRequest } from "./lib/http/visit.ts";
 import { type Arrival, type ListenAt, ListenFault, listenFault } from "./lib/http/visitor_server.ts";
 import { createLogger, type Logger } from "./lib/log.ts";
@@ -61,20 +53,8 @@ const REVOCATIONS_POLL_MS = 1_000;
 /** Under a domain, how long after a start a service that was not seen yet counts as away and not as unknown. */
 const RETURN_MS = 30_000;
 
-/** A trial ends when its user says so. */
-const QUICKSTART_GRACE_MS = 1_000;
-const QUICKSTART_TTL_MS = 30 * 86_400_000;
-
 /** RFC 9110 §9.2.2: doing it twice is doing it once. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
-
-/** A running gateway. */
-export interface Gateway {
-  /** The real addresses, as the ready line prints them. */
-  readonly addresses: Readonly<Record<string, string | string[]>>;
-  /** Tells the agents to move, finishes what is under way, and ends. */
-  stop(graceMs: number): Promise<void>;
-}
 
 /** What the handling of requests works with. */
 interface Plane {
@@ -241,7 +221,7 @@ function fail(plane: Plane, visit: Visit, failure: Failure, detail: string): Res
 }
 
 /** Opens every listener and takes agents in. */
-export async function startGateway(config: Readonly<GatewayConfig>, log: Logger): Promise<Gateway> {
+export async function startGateway(config: Readonly<GatewayConfig>, log: Logger): Promise<RunningGateway> {
   const registry = new Registry();
   const budget = new MemoryBudget(config.limits.memory, true);
   const { limits } = config;
@@ -349,7 +329,13 @@ async function main(argv: string[]): Promise<ExitCode> {
     program: GATEWAY_PROGRAM,
     version: `${VERSION} (${runtimeName} ${runtimeVersion})`,
     argv,
-    commands: { ...TOKEN_COMMANDS, serve, quickstart },
+    commands: {
+      ...TOKEN_COMMANDS,
+      serve,
+      // The agent is loaded only here: in a bundle both programs are one module, and the first to run is the program.
+      quickstart: (flags) =>
+        quickstart(flags, startGateway, async () => (await import("./agent.ts")).startAgent),
+    },
     explain: explainGatewayError,
   });
 }
@@ -363,79 +349,6 @@ async function serve(flags: FlagValues): Promise<ExitCode> {
   const stopped = untilStopped(log, (graceMs) => gateway.stop(graceMs), config.limits.grace);
   process.stdout.write(`ready ${JSON.stringify(gateway.addresses)}\n`);
   return await stopped;
-}
-
-/** Gateway, token, agent and a service to try it with, in one process. */
-async function quickstart(flags: FlagValues): Promise<ExitCode> {
-  const options = {
-    schema: quickstartConfig,
-    flags,
-    env: process.env,
-    environmentOthers: GATEWAY_ENVIRONMENT,
-  };
-  const config = loadConfig(options);
-  const target = config.target && formatTarget(config.target);
-  const log = createLogger({ level: "warn", format: "auto", isTerminal: process.stderr.isTTY === true });
-  const data = temporaryData();
-  try {
-    const [http, admin] = [formatListenAddress(config.http), formatListenAddress(config.admin)];
-    const gatewayFlags = { http, admin, data: data.dir, route: ["*=web"] };
-    const gateway = await startGateway(
-      loadConfig({ schema: gatewayConfig, flags: gatewayFlags, env: {} }),
-      log,
-    );
-    const address = String(gateway.addresses["http"]);
-    const identity = {
-      name: "quickstart",
-      serve: ["web"],
-      reach: [],
-      egress: false,
-      namespace: "default",
-      image: "",
-    };
-    const token = await mint({ ...identity, data: data.dir, ttlMs: QUICKSTART_TTL_MS }, Date.now());
-    const published = target ? { serve: [`web=${target}`] } : { app: "sample", as: "web" };
-    const agentFlags = { gateway: [`ws://${address}`], token, ...published };
-    // Loaded only here: in a bundle both programs are one module, and the first that runs is the program.
-    const { startAgent } = await import("./agent.ts");
-    const agentSettings = loadConfig({ schema: agentConfig, flags: agentFlags, env: {} });
-    const agent = await startAgent({ config: agentSettings, token, log, handler: sampleApp });
-    await agent.ready;
-    const stopped = untilStopped(log, async (graceMs) => {
-      await agent.stop(graceMs);
-      await gateway.stop(graceMs);
-    }, QUICKSTART_GRACE_MS);
-    process.stdout.write(
-      `ready ${JSON.stringify(gateway.addresses)}\n${greeting(`http://${address}`, target)}`,
-    );
-    return await stopped;
-  } finally {
-    data.remove();
-  }
-}
-
-/** Waits for SIGTERM or SIGINT, then stops; a second signal ends the process at once. */
-async function untilStopped(
-  log: Logger,
-  stop: (graceMs: number) => Promise<void>,
-  graceMs: number,
-): Promise<ExitCode> {
-  // One bug in one exchange must not take every other down with it; it is logged with its stack.
-  process.on("uncaughtException", (error) => log.error("fault", { error }));
-  process.on("unhandledRejection", (error) => log.error("fault", { error }));
-  await new Promise<void>((resolve) => {
-    let asked = false;
-    const onSignal = (signal: string): void => {
-      if (asked) process.exit(EXIT.failed);
-      asked = true;
-      log.info("stopping", { signal, graceMs });
-      stop(graceMs).then(resolve);
-    };
-    // As PID 1 a process has no default for these.
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-  });
-  return EXIT.stopped;
 }
 
 runAsMain(import.meta.main, main);

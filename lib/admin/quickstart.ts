@@ -1,16 +1,97 @@
 /**
- * What quickstart tells people, and the little it adds to a gateway and an agent: a token and a place for the key.
+ * quickstart: gateway, token, agent and a service to try it with, in one process, and what it tells people.
  *
  * @module
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ExitCode } from "../cli/exit.ts";
+import { untilStopped } from "../cli/program.ts";
+import { formatTarget } from "../config/addresses.ts";
+import { type AgentConfig, agentConfig } from "../config/agent_config.ts";
+import { type GatewayConfig, gatewayConfig, quickstartConfig } from "../config/gateway_config.ts";
+import { formatListenAddress } from "../config/listen.ts";
+import { loadConfig } from "../config/load.ts";
+import { sampleApp } from "../http/sample_app.ts";
+import { createLogger, type Logger } from "../log.ts";
+import type { FlagValues } from "../settings.ts";
+import { GATEWAY_ENVIRONMENT } from "./gateway_program.ts";
+import { mint } from "./token_commands.ts";
 
-/** A data directory that lives as long as the trial. */
-export function temporaryData(): { dir: string; remove(): void } {
-  const dir = mkdtempSync(join(tmpdir(), "netwall-"));
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+/** A trial ends when its user says so. */
+const GRACE_MS = 1_000;
+const TTL_MS = 30 * 86_400_000;
+
+/** A running gateway. */
+export interface RunningGateway {
+  /** The real addresses, as the ready line prints them. */
+  readonly addresses: Readonly<Record<string, string | string[]>>;
+  /** Tells the agents to move, finishes what is under way, and ends. */
+  stop(graceMs: number): Promise<void>;
+}
+
+type StartGateway = (config: Readonly<GatewayConfig>, log: Logger) => Promise<RunningGateway>;
+
+type StartAgent = (options: {
+  config: Readonly<AgentConfig>;
+  token: string;
+  log: Logger;
+  handler: typeof sampleApp;
+}) => Promise<{ ready: Promise<void>; stop(graceMs: number): Promise<void> }>;
+
+/** Runs until it is stopped, and leaves nothing behind: the key lives in a temporary directory. */
+export async function quickstart(
+  flags: FlagValues,
+  startGateway: StartGateway,
+  loadAgent: () => Promise<StartAgent>,
+): Promise<ExitCode> {
+  const options = {
+    schema: quickstartConfig,
+    flags,
+    env: process.env,
+    environmentOthers: GATEWAY_ENVIRONMENT,
+  };
+  const config = loadConfig(options);
+  const target = config.target && formatTarget(config.target);
+  const log = createLogger({ level: "warn", format: "auto", isTerminal: process.stderr.isTTY === true });
+  const data = mkdtempSync(join(tmpdir(), "netwall-"));
+  try {
+    const [http, admin] = [formatListenAddress(config.http), formatListenAddress(config.admin)];
+    const gatewayFlags = { http, admin, data, route: ["*=web"] };
+    const gateway = await startGateway(
+      loadConfig({ schema: gatewayConfig, flags: gatewayFlags, env: {} }),
+      log,
+    );
+    const address = String(gateway.addresses["http"]);
+    const identity = {
+      name: "quickstart",
+      serve: ["web"],
+      reach: [],
+      egress: false,
+      namespace: "default",
+      image: "",
+    };
+    const token = await mint({ ...identity, data, ttlMs: TTL_MS }, Date.now());
+    const published = target ? { serve: [`web=${target}`] } : { app: "sample", as: "web" };
+    const agentFlags = { gateway: [`ws://${address}`], token, ...published };
+    const startAgent = await loadAgent();
+    const agent = await startAgent({
+      config: loadConfig({ schema: agentConfig, flags: agentFlags, env: {} }),
+      ...{ token, log, handler: sampleApp },
+    });
+    await agent.ready;
+    const stopped = untilStopped(log, async (graceMs) => {
+      await agent.stop(graceMs);
+      await gateway.stop(graceMs);
+    }, GRACE_MS);
+    process.stdout.write(
+      `ready ${JSON.stringify(gateway.addresses)}\n${greeting(`http://${address}`, target)}`,
+    );
+    return await stopped;
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
 }
 
 /**

@@ -13,6 +13,7 @@ import {
 } from "./arguments.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { renderHelp } from "./help.ts";
+import type { Logger } from "../log.ts";
 import type { FlagValues } from "../settings.ts";
 
 export interface RunOptions {
@@ -62,6 +63,35 @@ export async function runProgram(options: RunOptions): Promise<ExitCode> {
     process.stderr.write(`${program.name}: ${known.message}\n`);
     return known.code;
   }
+}
+
+/**
+ * Waits for SIGTERM or SIGINT, then stops; a second signal ends the process at once.
+ *
+ * From here on a bug in one exchange is logged with its stack and takes nothing else down with it.
+ *
+ * @param stop Finishes what is under way, in this time at most.
+ */
+export async function untilStopped(
+  log: Logger,
+  stop: (graceMs: number) => Promise<void>,
+  graceMs: number,
+): Promise<ExitCode> {
+  process.on("uncaughtException", (error) => log.error("fault", { error }));
+  process.on("unhandledRejection", (error) => log.error("fault", { error }));
+  await new Promise<void>((resolve) => {
+    let asked = false;
+    const onSignal = (signal: string): void => {
+      if (asked) process.exit(EXIT.failed);
+      asked = true;
+      log.info("stopping", { signal, graceMs });
+      stop(graceMs).then(resolve);
+    };
+    // As PID 1 a process has no default for these.
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+  return EXIT.stopped;
 }
 
 let started = false;

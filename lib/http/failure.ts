@@ -27,21 +27,21 @@ export type Failure =
 
 /** The status for a failure before the response head. */
 export const FAILURE_STATUS: Record<Failure, number> = {
-  destination_not_found: 404,
-  destination_unavailable: 503,
-  destination_ip_unroutable: 502,
-  connection_refused: 502,
-  connection_timeout: 504,
-  connection_terminated: 502,
-  connection_limit_reached: 503,
-  tls_protocol_error: 502,
-  dns_error: 502,
-  http_protocol_error: 502,
-  http_response_timeout: 504,
-  http_response_incomplete: 502,
-  http_request_error: 400,
-  http_request_denied: 403,
-  visitor_left: 499,
+  "destination_not_found": 404,
+  "destination_unavailable": 503,
+  "destination_ip_unroutable": 502,
+  "connection_refused": 502,
+  "connection_timeout": 504,
+  "connection_terminated": 502,
+  "connection_limit_reached": 503,
+  "tls_protocol_error": 502,
+  "dns_error": 502,
+  "http_protocol_error": 502,
+  "http_response_timeout": 504,
+  "http_response_incomplete": 502,
+  "http_request_error": 400,
+  "http_request_denied": 403,
+  "visitor_left": 499,
 };
 
 /** What a reset of the stream means for the visitor. */

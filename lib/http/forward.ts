@@ -13,15 +13,13 @@ import type { Session } from "../mux/session.ts";
 import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { ProtocolError } from "../wire/errors.ts";
 import { decodeResponseHead, type ResponseHead } from "../wire/head.ts";
+import { formatHead, linger } from "./answer_text.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import { isFieldValue, isToken } from "./fields.ts";
 import { readResponse } from "./response_fields.ts";
 
 /** Interim answers to one request; a target that sends more is broken. */
 const INFORMATIONAL_MAX = 32;
-
-/** After an early answer, how long the rest of the visitor's body is read and thrown away. */
-const LINGER_MS = 2_000;
 
 export interface ForwardOptions {
   incoming: IncomingMessage;
@@ -302,20 +300,4 @@ class Forwarding implements StreamSink {
     };
     setTimeout(check, idleTimeoutMs);
   }
-}
-
-/** Reads on for a moment, so that the visitor sees the answer before a reset; then cuts. After RFC 9112 §9.6. */
-export function linger(incoming: IncomingMessage): void {
-  incoming.resume();
-  const timer = setTimeout(() => {
-    if (!incoming.complete) incoming.socket.destroy();
-  }, LINGER_MS);
-  timer.unref?.();
-}
-
-/** A response head as bytes on the wire (latin1). The parts have been checked. */
-export function formatHead(head: ResponseHead): string {
-  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
-  for (let i = 0; i < head.fields.length; i += 2) text += `${head.fields[i]}: ${head.fields[i + 1]}\r\n`;
-  return `${text}\r\n`;
 }

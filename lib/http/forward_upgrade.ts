@@ -14,7 +14,7 @@ import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { decodeResponseHead } from "../wire/head.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import type { ForwardFacts } from "./forward.ts";
-import { formatHead } from "./forward.ts";
+import { formatHead } from "./answer_text.ts";
 import { readResponse } from "./response_fields.ts";
 
 const INFORMATIONAL_MAX = 32;

@@ -22,12 +22,12 @@ const RESET_CODES: Record<ExchangeErrorCode, ErrorName> = {
   unreachable: "targetUnreachable",
   reset: "targetReset",
   truncated: "targetReset",
-  bad_response: "badResponse",
-  too_many: "overloaded",
+  "bad_response": "badResponse",
+  "too_many": "overloaded",
   aborted: "cancelled",
-  request_body_too_long: "badRequest",
-  request_body_too_short: "badRequest",
-  bad_request: "badRequest",
+  "request_body_too_long": "badRequest",
+  "request_body_too_short": "badRequest",
+  "bad_request": "badRequest",
 };
 
 /** What became of a replay, for the agent's own log: the message may name the target. */
@@ -94,11 +94,13 @@ class Forwarding implements StreamSink {
       if (this.#exchange.write(chunk) && this.#pendingBytes === 0) this.#stream.consumed(chunk.length);
       else this.#pendingBytes += chunk.length;
     }
-    if (end) this.#exchange.end();
+    if (end) this.onEnd([]);
   }
 
   onEnd(trailers: string[]): void {
     this.#exchange.end(trailers);
+    // After an upgrade either side may be the last to end.
+    if (this.#answer.ended) this.#answer.finish(undefined);
   }
 
   /** The gateway can take more of the answer. */
@@ -120,11 +122,17 @@ class Answer implements ExchangeSink {
   readonly #onDone: (facts: ReplayFacts) => void;
   #status = 0;
   #upgraded = false;
+  #ended = false;
   #done = false;
 
   constructor(stream: Stream, onDone: (facts: ReplayFacts) => void) {
     this.#stream = stream;
     this.#onDone = onDone;
+  }
+
+  /** True once the target has said its last word. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   onInformational(head: ResponseHead): void {
@@ -147,6 +155,7 @@ class Answer implements ExchangeSink {
   }
 
   onEnd(trailers: string[]): void {
+    this.#ended = true;
     // Does nothing when the head already said that it was all.
     this.#stream.end(trailers);
     if (!this.#upgraded || this.#stream.remoteEnded) this.finish(undefined);

@@ -38,7 +38,7 @@ function events(signal: AbortSignal): Response {
   let timer: ReturnType<typeof setInterval> | undefined;
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
-    start(controller) {
+    start: (controller): void => {
       const tell = (): void =>
         controller.enqueue(encoder.encode(`data: ${new Date().toISOString().slice(11, 19)}\n\n`));
       tell();

@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { formatHead, linger } from "./forward.ts";
+import { formatHead, linger } from "./answer_text.ts";
 import type { RequestReading } from "./reading.ts";
 import type { VisitorAddress } from "./request_fields.ts";
 import type { Arrival } from "./visitor_server.ts";

@@ -10,7 +10,7 @@ import { Buffer } from "node:buffer";
 import { chmodSync, rmSync } from "node:fs";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import net, { type Socket } from "node:net";
-import { formatHead } from "./forward.ts";
+import { formatHead } from "./answer_text.ts";
 
 /** A request that came in, and where its answer goes. */
 export interface Arrival {

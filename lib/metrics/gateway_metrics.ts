@@ -72,7 +72,7 @@ export class GatewayMetrics {
         name,
         help,
         registers: [this.#registry],
-        collect() {
+        collect(): void {
           this.set(read(gauges()));
         },
       });
@@ -95,7 +95,7 @@ export class GatewayMetrics {
       help: "Smoothed round trip of a link",
       labelNames: ["agent"],
       registers: [this.#registry],
-      collect() {
+      collect(): void {
         this.reset();
         for (const { agent, seconds } of gauges().roundTrips) this.set({ agent }, seconds);
       },

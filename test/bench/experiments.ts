@@ -24,6 +24,8 @@ export interface Bench {
   readonly group: ProcessGroup;
   /** The netwall paths that can be started. */
   readonly netwall: readonly string[];
+  /** How long wrk runs before it counts: a runtime compiles its hot code within the first seconds. */
+  readonly warmSeconds: number;
   /** How long wrk runs, in seconds. */
   readonly loadSeconds: number;
   readonly add: (figure: string, path: string, value: number) => void;
@@ -47,7 +49,19 @@ const MEBIBYTE = 1 << 20;
 /** Memory is read when a process has come to rest: what it needs to start is not what it needs to be idle. */
 const SETTLE_MS = 1000;
 
+/**
+ * Until a reader that takes nothing has stalled: first the socket buffers of the kernel fill, several megabytes for
+ * each reader, and moving those is load like any other.
+ */
+const STALL_MS = 6000;
+
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+
+/** Watches the memory of both ends of a path, where it has such. */
+function watch(path: Path): { end: "gateway" | "agent"; memory: MemoryWatch }[] {
+  const ends = [["gateway", path.gatewayPid], ["agent", path.agentPid]] as const;
+  return ends.flatMap(([end, pid]) => pid === undefined ? [] : [{ end, memory: new MemoryWatch(pid) }]);
+}
 
 /** Runs a measurement on each path, started fresh for it. */
 async function onEach(
@@ -91,8 +105,7 @@ const throughput: Experiment = {
   ],
   run: (bench) =>
     onEach(bench, ["direct", "nginx", "nginx-plain", "ssh", ...bench.netwall], async (name, path) => {
-      // A first, short run: a runtime compiles its hot code within the first thousands of requests.
-      await wrk(bench.group, `${path.web}/small`, CONNECTIONS, 1);
+      await wrk(bench.group, `${path.web}/small`, CONNECTIONS, bench.warmSeconds);
       const load = await wrk(bench.group, `${path.web}/small`, CONNECTIONS, bench.loadSeconds);
       bench.add("requests", name, load.requestsPerSecond);
       bench.add("requests-p99", name, load.p99Us / 1000);
@@ -122,7 +135,7 @@ const latency: Experiment = {
   run: async (bench) => {
     const medians = new Map<string, number>();
     await onEach(bench, ["direct", "nginx", "nginx-plain", "ssh", ...bench.netwall], async (name, path) => {
-      await wrk(bench.group, `${path.web}/small`, 1, 1);
+      await wrk(bench.group, `${path.web}/small`, 1, bench.warmSeconds);
       medians.set(name, (await wrk(bench.group, `${path.web}/small`, 1, bench.loadSeconds)).medianUs);
     });
     const direct = medians.get("direct") ?? NaN;
@@ -172,25 +185,26 @@ const uploads: Experiment = {
   run: (bench) =>
     onEach(bench, ["direct", "nginx", "ssh", "ssh-aes128-gcm", ...bench.netwall], async (name, path) => {
       await settle();
-      const watches = Object.entries({ gateway: path.gatewayPid, agent: path.agentPid })
-        .flatMap(([end, pid]) => pid === undefined ? [] : [{ end, watch: new MemoryWatch(pid) }]);
+      const watches = watch(path);
       const { largeFile } = bench.origin;
       bench.add("upload", name, await upload(bench.group, path.sink, largeFile, LARGE_BYTES));
-      for (const { end, watch } of watches) bench.add(`upload-memory-${end}`, name, watch.stop() / MEBIBYTE);
+      for (const { end, memory } of watches) {
+        bench.add(`upload-memory-${end}`, name, memory.stop() / MEBIBYTE);
+      }
     }),
 };
 
 const stalled: Experiment = {
   name: "stalled",
   figures: [
-    {
-      key: "stalled-memory",
-      title: `Memory of the gateway over idle, ${STALLED_READERS} readers stalled in answers of 1 GiB`,
+    ...(["gateway", "agent"] as const).map((end): Figure => ({
+      key: `stalled-memory-${end}`,
+      title: `Peak memory of the ${end} over idle, ${STALLED_READERS} readers stalled in answers of 1 GiB`,
       unit: "MiB",
       better: "less",
       references: [],
       target: "bounded by the windows",
-    },
+    })),
     {
       key: "stalled-share",
       title: `Requests per second of others meanwhile, as a share of before, ${CONNECTIONS} connections`,
@@ -202,18 +216,20 @@ const stalled: Experiment = {
   ],
   run: (bench) =>
     onEach(bench, ["nginx", "ssh", ...bench.netwall], async (name, path) => {
-      const measure = async (): Promise<number> =>
-        (await wrk(bench.group, `${path.web}/small`, CONNECTIONS, bench.loadSeconds)).requestsPerSecond;
-      await measure();
-      const before = await measure();
+      const measure = async (seconds: number): Promise<number> =>
+        (await wrk(bench.group, `${path.web}/small`, CONNECTIONS, seconds)).requestsPerSecond;
+      await measure(bench.warmSeconds);
+      const before = await measure(bench.loadSeconds);
       await settle();
-      const watch = path.gatewayPid === undefined ? undefined : new MemoryWatch(path.gatewayPid);
+      const watches = watch(path);
       const readers = new StalledReaders();
       try {
         await readers.open(`${path.web}/large`, STALLED_READERS);
-        await settle();
-        if (watch !== undefined) bench.add("stalled-memory", name, watch.stop() / MEBIBYTE);
-        bench.add("stalled-share", name, await measure() / before);
+        await new Promise((resolve) => setTimeout(resolve, STALL_MS));
+        for (const { end, memory } of watches) {
+          bench.add(`stalled-memory-${end}`, name, memory.stop() / MEBIBYTE);
+        }
+        bench.add("stalled-share", name, await measure(bench.loadSeconds) / before);
       } finally {
         readers.close();
       }

@@ -25,7 +25,7 @@ function fail(message: string): void {
   process.exit(1);
 }
 
-/** One agent, up once the gateway has said HELLO. An end of its session ends this process. */
+/** One agent of the service "web", up once the gateway has said HELLO. An end of its session ends this process. */
 async function startAgent(): Promise<void> {
   const gateway = {
     kind: "tcp",
@@ -38,7 +38,7 @@ async function startAgent(): Promise<void> {
   await new Promise<void>((resolve) => {
     const session = new Session(link, {
       role: "agent",
-      helloFields: [],
+      helloFields: ["services", "web"],
       streamsMax: 1024,
       sessionWindowBytes: 32 << 20,
       budget,

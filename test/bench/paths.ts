@@ -83,6 +83,17 @@ async function accepts(port: number, owner: RunningProcess): Promise<void> {
   }
 }
 
+/** Settles once a URL answers 200: behind a long line an agent is linked before its gateway has heard so. */
+async function answers(url: string): Promise<void> {
+  const deadlineMs = Date.now() + DEADLINE_MS;
+  for (;;) {
+    const { status } = await fetch(url).then(async (response) => (await response.bytes(), response));
+    if (status === 200) return;
+    if (Date.now() > deadlineMs) throw new Error(`Cannot use ${url}: it answers ${status} after 20 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Starts nginx with a `server` block of its own. One worker, no log, nothing outside `folder`. */
 async function startNginx(group: ProcessGroup, body: (port: number) => string): Promise<string> {
   const nginx = findBinary("nginx");
@@ -274,6 +285,7 @@ function startNetwall(runtime: Runtime): Start {
     const near = await through(group, address, delayMs);
     const agent = group.agent(runtime, ["--gateway", `ws://${near}`, "--token-file", tokenFile, ...services]);
     await agent.ready;
+    await answers(`http://${address}/small`);
     return {
       web: `http://${address}`,
       sink: { url: `http://${address}/`, host: SINK_HOST },

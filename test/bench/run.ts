@@ -108,7 +108,8 @@ async function main(): Promise<void> {
         };
         const order = (paths: readonly string[]): string[] => rotate(paths, round);
         try {
-          await experiment.run({ origin, group, netwall, loadSeconds: quick ? 2 : 8, add, order });
+          const [warmSeconds, loadSeconds] = quick ? [1, 2] : [4, 8];
+          await experiment.run({ origin, group, netwall, warmSeconds, loadSeconds, add, order });
         } catch (error) {
           // One path that fails must not cost the figures of the others; it is shown, and the run ends as failed.
           faults.push(

@@ -175,6 +175,7 @@ describe("Dialer", () => {
   test("moveNow() never makes a third link", async () => {
     const bench = await started();
     for (let round = 0; round < 5; round++) {
+      bench.nowMs += 30_000;
       bench.dialer.moveNow();
       bench.dialer.moveNow();
       await bench.settle();
@@ -182,7 +183,20 @@ describe("Dialer", () => {
     expect(bench.dials).toBe(DIALER_LINKS_MAX);
     bench.sessions[0]!.end();
     await bench.settle();
-    // The second link was sent away young as well: now there is a wait.
+    expect([bench.dials, bench.waits.length]).toEqual([3, 0]);
+    bench.dialer.stop();
+    for (const session of bench.sessions) session.end();
+    await bench.dialer.done;
+  });
+
+  test("moveNow() waits when a gateway sends every link away young", async () => {
+    const bench = await started();
+    bench.dialer.moveNow();
+    await bench.settle();
+    bench.sessions[0]!.end();
+    bench.dialer.moveNow();
+    await bench.settle();
+    expect([bench.dials, bench.waits]).toEqual([2, [400]]);
     await bench.wake();
     expect(bench.dials).toBe(3);
     bench.dialer.stop();

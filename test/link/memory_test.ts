@@ -89,14 +89,15 @@ describe("memoryLinkPair()", () => {
   });
 
   test("keeps the order of what was under way when the path stalled", async () => {
-    const [first, second] = memoryLinkPair({ latencyMs: 3 });
+    const [first, second] = memoryLinkPair({ latencyMs: 60 });
     const heard = new Recorder(second).start();
     first.send(pattern(5, 1));
     await new Promise((resolve) => setTimeout(resolve, 1));
     first.send(pattern(5, 2));
+    await new Promise((resolve) => setTimeout(resolve, 1));
     first.stall();
     first.send(pattern(5, 3));
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, 120));
     expect(heard.bytes).toBe(0);
     first.resume();
     first.send(pattern(5, 4));
