@@ -9,7 +9,6 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import net from "node:net";
 import { hostname } from "node:os";
 import { resolve as resolvePath } from "node:path";
 import type { Duplex } from "node:stream";
@@ -32,6 +31,7 @@ import { MemoryBudget } from "./lib/mux/budget.ts";
 import { Session } from "./lib/mux/session.ts";
 import type { SessionEnd } from "./lib/mux/session_options.ts";
 import type { Stream } from "./lib/mux/stream.ts";
+import { connectTcp } from "./lib/runtime/connect_tcp.ts";
 import { connectTls } from "./lib/runtime/connect_tls.ts";
 import { refusalToStart } from "./lib/runtime/hardening.ts";
 import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
@@ -88,6 +88,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         sessionWindowBytes: config.limits.sessionWindow,
         budget,
         onReady: () => {
+          // Not yet: the gateway may still refuse what this agent wants to serve.
+        },
+        onTaken: () => {
           log.info("linked", { gateway: link.peer, services: [...backends.keys()].join(",") });
           markReady();
         },
@@ -179,7 +182,7 @@ async function makeBackends(
       continue;
     }
     const client = new TargetClient({
-      connect: () => connectTarget(target, ca, config),
+      connect: (onRead) => connectTarget(target, ca, config, onRead),
       connectTimeoutMs: config.limits.connectTimeout,
     });
     backends.set(service, { kind: "target", client, name: formatTarget(target) });
@@ -194,10 +197,11 @@ function connectTarget(
   target: Target,
   ca: string | undefined,
   config: Readonly<AgentConfig>,
+  onRead: (chunk: Uint8Array) => boolean,
 ): Duplex | Promise<Duplex> {
-  if (target.kind === "unix") return net.connect({ path: target.path, allowHalfOpen: true });
+  if (target.kind === "unix") return connectTcp({ path: target.path }, onRead);
   const { host, port } = target;
-  if (!target.secure) return net.connect({ host, port, allowHalfOpen: true });
+  if (!target.secure) return connectTcp({ host, port }, onRead);
   const timeoutMs = config.limits.connectTimeout;
   return connectTls({
     host,

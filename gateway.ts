@@ -53,6 +53,9 @@ const REVOCATIONS_POLL_MS = 1_000;
 /** Under a domain, how long after a start a service that was not seen yet counts as away and not as unknown. */
 const RETURN_MS = 30_000;
 
+/** When nothing is left to carry, how long an agent may take to say that it has heard. */
+const LINKS_END_MS = 1_000;
+
 /** RFC 9110 §9.2.2: doing it twice is doing it once. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 
@@ -142,8 +145,12 @@ function route(plane: Plane, visit: Visit): Response | undefined {
     return refuse(plane, visit, 400, "The path can be read in two ways that lead to two services");
   }
   // Under a domain every name is a route, but only the names of agents are services.
-  const unknown = match === undefined || match.route === `*.${plane.config.domain}` &&
-      !plane.registry.knows(match.service) && performance.now() - plane.startedMs > RETURN_MS;
+  // Anybody can make up a name under it, so an unknown one never becomes a label of the metrics.
+  const unknown = match === undefined ||
+    match.route === `*.${plane.config.domain}` && !plane.registry.knows(match.service);
+  if (unknown && match && performance.now() - plane.startedMs < RETURN_MS) {
+    return fail(plane, visit, "destination_unavailable", "No agent serves this right now");
+  }
   if (unknown) {
     return fail(plane, visit, "destination_not_found", "No service is published under this address");
   }
@@ -296,8 +303,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
       stopping = true;
       // Agents dial another gateway while this one finishes what it has.
       admission.leave();
-      await listeners.close(graceMs);
-      await admission.drain(0);
+      await listeners.close(graceMs, () => admission.drain(LINKS_END_MS));
       revocations.stop();
       admin?.close();
     },

@@ -8,6 +8,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
+import { removeStale } from "../http/visitor_server.ts";
 
 /** Connections to the admin listener at once. */
 const CONNECTIONS_MAX = 256;
@@ -30,6 +31,7 @@ export async function listenAdmin(
     listener,
   );
   server.maxConnections = CONNECTIONS_MAX;
+  if ("path" in at) await removeStale(at.path);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     if ("path" in at) server.listen(at.path, resolve);

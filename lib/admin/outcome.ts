@@ -36,7 +36,7 @@ export class Outcomes {
   /** A request that cannot be read in one way only. */
   unreadable(arrival: Arrival, fault: RequestFault, requestId: string): void {
     const { status, detail } = fault;
-    writeAnswer(arrival, problem({ status, detail, requestId, page: false }));
+    writeAnswer(arrival, problem({ status, detail, requestId, page: false }), true);
     this.#metrics.request("", status, 0, 0, 0);
     this.#log.debug("refused", { requestId, status, detail });
   }

@@ -79,13 +79,13 @@ export async function untilStopped(
 ): Promise<ExitCode> {
   process.on("uncaughtException", (error) => log.error("fault", { error }));
   process.on("unhandledRejection", (error) => log.error("fault", { error }));
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((resolve, reject) => {
     let asked = false;
     const onSignal = (signal: string): void => {
       if (asked) process.exit(EXIT.failed);
       asked = true;
       log.info("stopping", { signal, graceMs });
-      stop(graceMs).then(resolve);
+      stop(graceMs).then(resolve, reject);
     };
     // As PID 1 a process has no default for these.
     process.on("SIGTERM", onSignal);

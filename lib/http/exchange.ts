@@ -34,14 +34,14 @@ export interface ExchangeSink {
   /**
    * The final head, with the body bytes that came along with it.
    *
-   * @param body A view of the socket's buffer, the receiver's to keep; undefined when there is none yet.
+   * @param body A view of the socket's buffer, valid during the call only; undefined when there is none yet.
    * @param complete True when the answer is whole and has no trailers: `onEnd([])` follows at once.
    */
   onHead(head: ResponseHead, body: Uint8Array | undefined, complete: boolean): void;
   /** A 101: from here on `write` and `onBody` carry raw bytes, `end` and `onEnd` are the two half-closes. */
   onUpgrade(head: ResponseHead, rest: Uint8Array | undefined): void;
   /**
-   * Body bytes, at least one.
+   * Body bytes, at least one, valid during the call only.
    *
    * @param complete True when these are the last and no trailers follow: `onEnd([])` follows at once.
    */

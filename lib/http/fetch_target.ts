@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { FetchHandler } from "./replay_app.ts";
+import { type FetchHandler, TargetAwayError } from "./replay_app.ts";
 
 /**
  * A handler that sends requests on to a base address.
@@ -28,7 +28,9 @@ export function fetchTarget(origin: string): FetchHandler {
       // Bun then leaves the body as it is; other runtimes do not know the option and decode it.
       decompress: false,
     };
-    const response = await fetch(`${origin}${pathname}${search}`, init);
+    const response = await fetch(`${origin}${pathname}${search}`, init).catch((error: Error) => {
+      throw new TargetAwayError(`Cannot fetch from ${origin}: ${error.message}`, { cause: error });
+    });
     if ("Bun" in globalThis || !response.headers.has("content-encoding")) return response;
     // The body is decoded already: its coding and its old length would be lies.
     const decoded = new Headers(response.headers);

@@ -15,8 +15,8 @@ import { ProtocolError } from "../wire/errors.ts";
 import { decodeResponseHead, type ResponseHead } from "../wire/head.ts";
 import { formatHead, linger } from "./answer_text.ts";
 import { type Failure, failureOf } from "./failure.ts";
-import { isFieldValue, isToken } from "./fields.ts";
 import { readResponse } from "./response_fields.ts";
+import { passableTrailers, trailerPairs } from "./trailers.ts";
 
 /** Interim answers to one request; a target that sends more is broken. */
 const INFORMATIONAL_MAX = 32;
@@ -114,7 +114,8 @@ class Forwarding implements StreamSink {
   };
 
   readonly #onBodyEnd = (): void => {
-    this.#stream!.end(this.#incoming.rawTrailers);
+    const { rawTrailers } = this.#incoming;
+    this.#stream!.end(rawTrailers.length === 0 ? rawTrailers : passableTrailers(rawTrailers));
     this.#awaitAnswer();
   };
 
@@ -181,13 +182,8 @@ class Forwarding implements StreamSink {
   onEnd(trailers: string[]): void {
     if (this.#status === 0) return this.#refuse("The answer ended before its head");
     if (trailers.length > 0) {
-      const pairs: [string, string][] = [];
-      for (let i = 0; i < trailers.length; i += 2) {
-        if (!isToken(trailers[i]!) || !isFieldValue(trailers[i + 1]!)) {
-          return this.#cut("A trailer is unsafe");
-        }
-        pairs.push([trailers[i]!, trailers[i + 1]!]);
-      }
+      const pairs = trailerPairs(trailers);
+      if (!pairs) return this.#cut("A trailer is unsafe");
       this.#outgoing.addTrailers(pairs);
     }
     this.#end(undefined);
@@ -202,8 +198,8 @@ class Forwarding implements StreamSink {
     if (++this.#informational > INFORMATIONAL_MAX || head.status === 101) {
       return this.#refuse("The target sent interim answers that cannot be passed on");
     }
-    // RFC 9110 §15.2: an HTTP/1.0 client knows no interim answer.
-    if (this.#incoming.httpVersion !== "1.1") return;
+    // RFC 9110 §15.2: HTTP/1.0 knows none. Behind a pipelined request it would land in the answer of that one.
+    if (this.#incoming.httpVersion !== "1.1" || !this.#outgoing.socket) return;
     if (head.status === 100) return this.#outgoing.writeContinue();
     const answer = readResponse(head, this.#options.method);
     if (answer) this.#incoming.socket.write(Buffer.from(formatHead(answer), "latin1"));
@@ -248,7 +244,8 @@ class Forwarding implements StreamSink {
     if (this.#settled) return;
     if (this.#status !== 0) {
       this.#settle("http_response_incomplete", detail);
-      this.#outgoing.destroy();
+      // An orderly end would make an answer look whole that only the end of the connection ends.
+      this.#incoming.socket.resetAndDestroy();
       return;
     }
     this.#settle(failure, detail, tooLarge, retryable && !this.#options.hasBody && this.#informational === 0);

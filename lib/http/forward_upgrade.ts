@@ -8,7 +8,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { Session } from "../mux/session.ts";
 import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { decodeResponseHead } from "../wire/head.ts";
@@ -21,7 +21,7 @@ const INFORMATIONAL_MAX = 32;
 
 export interface UpgradeOptions {
   /** The visitor's connection. It is not reading; nothing has been written to it. */
-  socket: Duplex;
+  socket: Socket;
   /** What came behind the request's head already. */
   early: Uint8Array;
   session: Session;
@@ -42,7 +42,7 @@ export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardFacts> {
 
 class UpgradeForwarding implements StreamSink {
   readonly #options: UpgradeOptions;
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   readonly #resolve: (facts: ForwardFacts) => void;
   #stream: Stream | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -91,6 +91,7 @@ class UpgradeForwarding implements StreamSink {
       if (++this.#informational > INFORMATIONAL_MAX) {
         return this.#refuse("The target sent too many interim answers");
       }
+      if (end || body.length > 0) return this.#refuse("An interim answer has a body");
       this.#socket.write(Buffer.from(formatHead(answer), "latin1"));
       return;
     }
@@ -129,6 +130,7 @@ class UpgradeForwarding implements StreamSink {
   }
 
   onEnd(): void {
+    if (this.#status === 0) return this.#refuse("The answer ended before its head");
     if (this.#remainingBytes > 0 && this.#remainingBytes !== Infinity) {
       return this.#refuse("Fewer bytes came than the answer declared");
     }
@@ -187,7 +189,8 @@ class UpgradeForwarding implements StreamSink {
     if (this.#settled) return;
     const headSent = this.#status !== 0;
     this.#settle(headSent ? "http_response_incomplete" : failure, detail, retryable && !headSent);
-    if (headSent) this.#socket.destroy();
+    // An orderly end would make an answer whole that only the end of the connection ends.
+    if (headSent) this.#socket.resetAndDestroy();
   }
 
   #settle(failure: Failure | undefined, detail: string, retryable = false): void {

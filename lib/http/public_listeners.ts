@@ -31,8 +31,12 @@ export interface PublicListeners {
   readonly addresses: Record<string, string | string[]>;
   /** The public port of HTTPS, if there is one. */
   readonly httpsPort: number | undefined;
-  /** Takes nothing new, finishes what is under way, and closes. */
-  close(graceMs: number): Promise<void>;
+  /**
+   * Takes nothing new, finishes what is under way, and closes.
+   *
+   * @param endLinks Ends the links, which are connections too, once no visitor needs them any more.
+   */
+  close(graceMs: number, endLinks?: () => Promise<void>): Promise<void>;
 }
 
 /**
@@ -41,19 +45,25 @@ export interface PublicListeners {
  * @throws {ListenFault | ListenError | CertificateError} The first that cannot be opened, and why.
  */
 export async function openListeners(options: PublicListenersOptions): Promise<PublicListeners> {
-  const open: { close(graceMs: number): Promise<void> }[] = [];
+  const servers: VisitorServer[] = [];
+  const fronts: { close(graceMs: number): Promise<void> }[] = [];
   const addresses: Record<string, string | string[]> = {};
-  const close = async (graceMs: number): Promise<void> =>
-    void await Promise.all(open.map((listener) => listener.close(graceMs)));
+  const close = async (graceMs: number, endLinks?: () => Promise<void>): Promise<void> => {
+    const closed = fronts.map((front) => front.close(graceMs));
+    await Promise.all(servers.map((server) => server.finish(graceMs)));
+    await endLinks?.();
+    for (const server of servers) server.cut();
+    await Promise.all(closed);
+  };
   const server = (onArrival: (arrival: Arrival) => void): VisitorServer => {
     const made = new VisitorServer({ ...options.limits, onArrival });
-    open.push(made);
+    servers.push(made);
     return made;
   };
   try {
     let front: TlsFront | undefined;
     if (options.https) {
-      front = await openHttps(options, server, open);
+      front = await openHttps(options, server, fronts);
       addresses["https"] = `${front.host.includes(":") ? `[${front.host}]` : front.host}:${front.port}`;
     }
     if (options.http) {
@@ -76,7 +86,7 @@ export async function openListeners(options: PublicListenersOptions): Promise<Pu
 async function openHttps(
   options: PublicListenersOptions,
   server: (onArrival: (arrival: Arrival) => void) => VisitorServer,
-  open: { close(graceMs: number): Promise<void> }[],
+  fronts: { close(graceMs: number): Promise<void> }[],
 ): Promise<TlsFront> {
   const { host, port, certificates } = options.https!;
   const store = CertificateStore.load(certificates);
@@ -103,7 +113,7 @@ async function openHttps(
     for (const fault of faults) options.onCertificate(fault, "fault");
     front.refresh();
   });
-  open.push({
+  fronts.push({
     close: async (graceMs) => {
       store.stop();
       await front.close(graceMs);

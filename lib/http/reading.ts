@@ -50,8 +50,13 @@ export interface RequestFault {
 export interface RawRequest {
   method?: string | undefined;
   url?: string | undefined;
+  /** Such as "1.1". */
+  httpVersion?: string | undefined;
   rawHeaders: string[];
 }
+
+/** Fields of one request. The parser of one runtime drops what is over its own limit, and tells nobody. */
+export const REQUEST_FIELDS_MAX = 200;
 
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_~!$&'()*+,;=%-]+(?:\.[a-z0-9_~!$&'()*+,;=%-]+)*)$/;
 const PORT = /^[0-9]{1,5}$/;
@@ -65,6 +70,13 @@ export function readRequest(raw: RawRequest, headBytesMax: number): RequestReadi
   const method = raw.method ?? "";
   if (!isToken(method)) return fault("The method is not a token");
   if (method === "CONNECT") return { status: 405, detail: "CONNECT is not served here" };
+  const isOld = raw.httpVersion === "1.0";
+  if (!isOld && raw.httpVersion !== undefined && raw.httpVersion !== "1.1") {
+    return fault("The HTTP version is not 1.0 or 1.1");
+  }
+  if (raw.rawHeaders.length > 2 * REQUEST_FIELDS_MAX) {
+    return { status: 431, detail: `The head has over ${REQUEST_FIELDS_MAX} fields` };
+  }
   const sorted = sortFields(raw.rawHeaders);
   if (sorted.bytes + method.length + (raw.url?.length ?? 0) > headBytesMax) {
     return { status: 431, detail: `The head is over ${headBytesMax} bytes` };
@@ -73,8 +85,11 @@ export function readRequest(raw: RawRequest, headBytesMax: number): RequestReadi
     return fault(sorted.hosts === 0 ? "Host is missing" : "Host is given more than once");
   }
   if (sorted.lengths > 1) return fault("Content-Length is given more than once");
+  if (sorted.disguised) return fault("A field that frames the body is written with an underscore");
   const framing = readFraming(raw.rawHeaders);
   if (framing.fault) return fault(framing.fault);
+  // RFC 9112 §6.1: a client that old knows no chunks, so something between has mixed two messages up.
+  if (isOld && framing.chunked) return fault("HTTP/1.0 knows no Transfer-Encoding");
   const host = parseHost(sorted.authority);
   if (host === undefined) return fault("Host is not a valid host name");
   const target = parseTarget(raw.url ?? "", method, sorted.authority);
@@ -88,7 +103,7 @@ export function readRequest(raw: RawRequest, headBytesMax: number): RequestReadi
     fields: removeNominated(sorted.fields, sorted.nominated),
     hasBody: framing.chunked || framing.contentLength > 0,
     contentLength: framing.contentLength,
-    upgrade: sorted.nominated.includes("upgrade") ? sorted.upgrade : undefined,
+    upgrade: !isOld && sorted.nominated.includes("upgrade") ? sorted.upgrade : undefined,
     forwarded: sorted.forwarded,
     wantsPage: sorted.wantsPage,
   };
@@ -154,6 +169,8 @@ interface SortedFields {
   hosts: number;
   authority: string;
   lengths: number;
+  /** A field that a CGI target would take for one that frames the body. */
+  disguised: boolean;
   upgrade: string | undefined;
   /** Lower-case tokens of Connection. */
   nominated: string[];
@@ -175,6 +192,7 @@ function sortFields(raw: string[]): SortedFields {
     hosts: 0,
     authority: "",
     lengths: 0,
+    disguised: false,
     upgrade: undefined,
     nominated: [],
     forwarded,
@@ -191,6 +209,10 @@ function sortFields(raw: string[]): SortedFields {
         break;
       case "content-length":
         sorted.lengths++;
+        sorted.disguised ||= name.includes("_");
+        break;
+      case "transfer-encoding":
+        sorted.disguised ||= name.includes("_");
         break;
       case "accept":
         sorted.wantsPage = value.includes("text/html");
@@ -234,7 +256,7 @@ function sortFields(raw: string[]): SortedFields {
 }
 
 /** Lower-case, and with `-` for `_`: CGI and WSGI cannot tell X_Forwarded_For from X-Forwarded-For. */
-function plainName(name: string): string {
+export function plainName(name: string): string {
   const lower = name.toLowerCase();
   return lower.includes("_") ? lower.replaceAll("_", "-") : lower;
 }
@@ -244,7 +266,7 @@ function joined(before: string | undefined, value: string): string {
 }
 
 /** What Connection may never remove: it would change what the request is or who sent it. */
-const ESSENTIAL = new Set([
+export const ESSENTIAL = new Set([
   "host",
   "content-length",
   "transfer-encoding",

@@ -173,6 +173,8 @@ class Answer implements ExchangeSink {
   finish(error: ExchangeError | undefined): void {
     if (this.#done) return;
     this.#done = true;
+    // What the target never took of the request must not stay counted against the windows and the budget.
+    this.onRequestDrain?.();
     this.#onDone({ status: this.#status, error });
   }
 

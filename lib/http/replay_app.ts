@@ -14,6 +14,11 @@ import type { ReplayFacts } from "./replay.ts";
 /** What an app is: Hono, Bun, Deno and Workers apps have this shape as their `fetch`. */
 export type FetchHandler = (request: Request) => Response | Promise<Response>;
 
+/** What a handler throws when it stands for a target, and that could not be reached: the visitor then gets 502. */
+export class TargetAwayError extends Error {
+  override name = "TargetAwayError";
+}
+
 export interface AppReplayOptions {
   /** The stream, which has no sink yet. */
   stream: Stream;
@@ -39,6 +44,7 @@ export async function replayToApp(options: AppReplayOptions): Promise<void> {
       TEXT.encode("An app cannot upgrade\n"),
       true,
     );
+    call.discard();
     return onDone({ status: 501, error: undefined });
   }
   let status = 0;
@@ -50,7 +56,10 @@ export async function replayToApp(options: AppReplayOptions): Promise<void> {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (call.aborted) return onDone({ status, error: undefined });
-    if (status === 0) {
+    const away = error instanceof TargetAwayError;
+    if (away) {
+      stream.reset("targetUnreachable");
+    } else if (status === 0) {
       stream.sendHead(
         encodeHead(500, [["content-type", "text/plain"]]),
         TEXT.encode("Internal Server Error\n"),
@@ -59,7 +68,10 @@ export async function replayToApp(options: AppReplayOptions): Promise<void> {
     } else {
       stream.reset("targetReset");
     }
-    onDone({ status: status || 500, error: { code: "app", message } });
+    onDone({ status: away ? 0 : status || 500, error: { code: away ? "unreachable" : "app", message } });
+  } finally {
+    // What the app did not read must not stay counted against the windows and the budget.
+    call.discard();
   }
 }
 
@@ -135,7 +147,7 @@ class AppCall implements StreamSink {
         this.#stream.consumed(chunk.length);
         controller.enqueue(chunk);
       },
-      cancel: () => this.#discard(),
+      cancel: () => this.discard(),
     }, { highWaterMark: 0 });
   }
 
@@ -190,7 +202,7 @@ class AppCall implements StreamSink {
   #discarding = false;
 
   /** The app wants no more of the body: the rest is taken and thrown away, so that the stream can end. */
-  #discard(): void {
+  discard(): void {
     this.#discarding = true;
     for (const chunk of this.#chunks.splice(0)) this.#stream.consumed(chunk.length);
   }

@@ -31,6 +31,9 @@ export function readResponse(head: ResponseHead, method: string): ResponseReadin
   if (!isFieldValue(head.reason)) return undefined;
   const framing = readFraming(fields);
   if (framing.fault) return undefined;
+  const noBody = method === "HEAD" || status === 204 || status === 304 || status < 200;
+  // RFC 9110 §8.6: a length where there can be no body would make some readers wait for one.
+  let lengthWritten = status === 204 || status < 200;
   const kept: string[] = [];
   let nominated: string[] | undefined;
   for (let i = 0; i < fields.length; i += 2) {
@@ -42,6 +45,7 @@ export function readResponse(head: ResponseHead, method: string): ResponseReadin
       case 2:
       case 7:
       case 10:
+      case 14:
       case 16:
       case 17:
       case 18:
@@ -51,6 +55,11 @@ export function readResponse(head: ResponseHead, method: string): ResponseReadin
               ...(nominated ?? []),
               ...value.split(",").map((token) => token.trim().toLowerCase()),
             ];
+            continue;
+          case "content-length":
+            // "5, 5" and a repeated 5 are one length here; the next reader may not think so.
+            if (!lengthWritten) kept.push(name, String(framing.contentLength));
+            lengthWritten = true;
             continue;
           case "keep-alive":
           case "transfer-encoding":
@@ -63,7 +72,6 @@ export function readResponse(head: ResponseHead, method: string): ResponseReadin
     }
     kept.push(name, value);
   }
-  const noBody = method === "HEAD" || status === 204 || status === 304 || status < 200;
   return {
     status,
     reason: head.reason,

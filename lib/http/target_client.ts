@@ -9,12 +9,11 @@
  */
 import { performance } from "node:perf_hooks";
 import { clearTimeout, setTimeout } from "node:timers";
-import type { Duplex } from "node:stream";
 import type { RequestHead } from "../wire/head.ts";
 import type { Exchange, ExchangeOptions, ExchangeSink } from "./exchange.ts";
 import { requestText } from "./request_text.ts";
 import { type ConnectionSource, RunningExchange } from "./running_exchange.ts";
-import { type ConnectionOwner, TargetConnection } from "./target_connection.ts";
+import { type Connect, type ConnectionOwner, TargetConnection } from "./target_connection.ts";
 
 /** Connections of one client at most, unless told otherwise. */
 export const CONNECTIONS_MAX = 4096;
@@ -27,7 +26,7 @@ export interface TargetClientOptions {
    * `allowHalfOpen: true`), or the promise of a stream that is connected. Only `on`, `write`, `end`, `destroy`,
    * `pause` and `resume` are used on it, and `setNoDelay` where it exists.
    */
-  readonly connect: () => Duplex | Promise<Duplex>;
+  readonly connect: Connect;
   /** Idle connections kept for reuse. @default 256 */
   readonly idleConnectionsMax?: number;
   /** How long an idle connection is kept: shorter than the 5 s of common servers. @default 4000 */
@@ -40,7 +39,7 @@ export interface TargetClientOptions {
 
 /** One client per target. Its connections are never shared with another target. */
 export class TargetClient implements ConnectionSource, ConnectionOwner {
-  readonly #connect: () => Duplex | Promise<Duplex>;
+  readonly #connect: Connect;
   readonly #idleConnectionsMax: number;
   readonly #idleMs: number;
   readonly #connectTimeoutMs: number;

@@ -28,6 +28,13 @@ export interface ConnectionUser extends Omit<ResponseSink, "onError"> {
   onLost(code: ExchangeErrorCode, message: string, stale: boolean, cause: unknown): void;
 }
 
+/**
+ * Dials a target.
+ *
+ * @param onRead Where the bytes may go instead of "data" events: valid during the call only, false to pause.
+ */
+export type Connect = (onRead: (chunk: Uint8Array) => boolean) => Duplex | Promise<Duplex>;
+
 /** Keeps the connections. */
 export interface ConnectionOwner {
   /** An answer is whole and the connection is ready for the next request. */
@@ -52,7 +59,7 @@ export class TargetConnection implements ResponseSink {
   #gone = false;
 
   /** @param connect As in `TargetClientOptions`. Nothing is called back before this returns. */
-  constructor(connect: () => Duplex | Promise<Duplex>, connectTimeoutMs: number, owner: ConnectionOwner) {
+  constructor(connect: Connect, connectTimeoutMs: number, owner: ConnectionOwner) {
     this.#owner = owner;
     this.#timer = setTimeout(() => {
       this.#lose("timeout", `Cannot connect to the target: it did not answer in ${connectTimeoutMs} ms`);
@@ -144,10 +151,13 @@ export class TargetConnection implements ResponseSink {
     this.#lose("bad_response", `Cannot read the target's response: ${error.message}`, error);
   }
 
-  #dial(connect: () => Duplex | Promise<Duplex>): void {
+  #dial(connect: Connect): void {
     const refuse = (cause: unknown): void => this.#loseConnecting(cause);
     try {
-      const dialled = connect();
+      const dialled = connect((chunk) => {
+        this.#parser.push(chunk);
+        return !this.#paused;
+      });
       if (dialled instanceof Promise) {
         dialled.then((socket) => {
           if (this.#gone) return void socket.on("error", () => {}).destroy();

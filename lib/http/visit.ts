@@ -56,13 +56,13 @@ export class RequestIds {
 /**
  * The protocols of an upgrade that go on to the target, or `undefined` when none does.
  *
- * Never h2c: behind it the visitor would speak HTTP/2 to the target, past every rule of the gateway.
+ * Never h2c, or HTTP of any version: behind it the visitor would speak to the target past every rule of the gateway.
  *
  * @param upgrade The value of Upgrade, if the request has one that counts.
  */
 export function upgradeProtocols(upgrade: string | undefined): string | undefined {
   const names = (upgrade ?? "").split(",").map((name) => name.trim()).filter((name) =>
-    !/^(h2c?(\/.*)?)?$/i.test(name)
+    !/^((h2c?|http)(\/.*)?)?$/i.test(name)
   );
   return names.length > 0 ? names.join(", ") : undefined;
 }
@@ -76,8 +76,12 @@ export interface OwnAnswer {
   body: string;
 }
 
-/** Writes an answer of the gateway's own, if the visitor is still there and has not got another. */
-export function writeAnswer(arrival: Arrival, answer: OwnAnswer): void {
+/**
+ * Writes an answer of the gateway's own, if the visitor is still there and has not got another.
+ *
+ * @param close Ends the connection after it, as where the request ends is not sure.
+ */
+export function writeAnswer(arrival: Arrival, answer: OwnAnswer, close = false): void {
   const { incoming, outgoing, upgrade } = arrival;
   if (upgrade) {
     const fields = [...answer.fields, "Connection", "close"];
@@ -90,7 +94,10 @@ export function writeAnswer(arrival: Arrival, answer: OwnAnswer): void {
     return;
   }
   if (outgoing!.headersSent || outgoing!.destroyed) return;
-  const unread = !incoming.complete;
+  const { "content-length": length = "0", "transfer-encoding": coding } = incoming.headers;
+  // A request without a body is not complete yet either, but nothing of it is left to read.
+  const unread = close || !incoming.complete && (coding !== undefined || length !== "0");
+  if (unread) arrival.isLast = true;
   outgoing!.writeHead(
     answer.status,
     answer.reason,

@@ -7,10 +7,11 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, rmSync } from "node:fs";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import net, { type Socket } from "node:net";
 import { formatHead } from "./answer_text.ts";
+import { REQUEST_FIELDS_MAX } from "./reading.ts";
 
 /** A request that came in, and where its answer goes. */
 export interface Arrival {
@@ -19,6 +20,8 @@ export interface Arrival {
   outgoing: ServerResponse | undefined;
   /** The connection of an upgrade, and what came behind the request's head. */
   upgrade: Upgrade | undefined;
+  /** Set by an answer that closes the connection. */
+  isLast?: boolean;
 }
 
 export interface Upgrade {
@@ -41,8 +44,8 @@ export interface VisitorServerOptions {
 /** Where to listen. */
 export type ListenAt = { host: string; port: number } | { path: string };
 
-/** Fields of one request; the parsers of the runtimes differ past this. */
-const FIELDS_MAX = 200;
+/** While it closes, how often connections that fell idle are looked for. */
+const FINISH_POLL_MS = 50;
 
 /** How often timed out heads are looked for. */
 const TIMEOUT_CHECK_MS = 1_000;
@@ -58,12 +61,25 @@ export class ListenFault extends Error {
 export class VisitorServer {
   readonly #server: http.Server;
   readonly #upgraded = new Set<Socket>();
+  /** The newest request of each connection: what is written past an answer that is due would corrupt it. */
+  readonly #newest = new WeakMap<Socket, Arrival>();
+  /** Answers that are not whole yet. */
+  readonly #due = new Set<ServerResponse>();
+  #closing = false;
   #path: string | undefined;
 
   constructor(options: VisitorServerOptions) {
     const { onArrival } = options;
-    const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse): void =>
-      onArrival({ incoming, outgoing, upgrade: undefined });
+    const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+      // Behind an answer that closes the connection nothing more is taken: where that request ended is not sure.
+      if (this.#newest.get(incoming.socket)?.isLast) return;
+      const arrival: Arrival = { incoming, outgoing, upgrade: undefined };
+      this.#newest.set(incoming.socket, arrival);
+      this.#due.add(outgoing);
+      outgoing.on("close", () => this.#due.delete(outgoing));
+      if (this.#closing) outgoing.shouldKeepAlive = false;
+      onArrival(arrival);
+    };
     this.#server = http.createServer({
       maxHeaderSize: options.headBytesMax + PARSER_SLACK_BYTES,
       headersTimeout: options.headTimeoutMs,
@@ -72,19 +88,28 @@ export class VisitorServer {
       keepAliveTimeout: options.keepAliveTimeoutMs,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     }, onRequest);
-    this.#server.maxHeadersCount = FIELDS_MAX;
+    // One more than are taken: what is over the limit must be seen to be refused.
+    this.#server.maxHeadersCount = REQUEST_FIELDS_MAX + 1;
     this.#server.maxConnections = options.connectionsMax;
     this.#server.on("drop", () => options.onRefused?.());
     // The target decides whether it wants the body; its 100 is passed on.
     this.#server.on("checkContinue", onRequest);
-    this.#server.on("clientError", refuseUnreadable);
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+      if (this.#newest.get(socket)?.isLast) socket.end();
+      else if (this.#mayRefuse(socket)) refuseUnreadable(error, socket);
+      else socket.resetAndDestroy();
+    });
     this.#server.on("connect", (_incoming: IncomingMessage, socket: Socket) => {
       socket.on("error", () => socket.destroy());
+      if (!answered(this.#newest.get(socket))) return void socket.resetAndDestroy();
       socket.end(plainAnswer(405, "Method Not Allowed"));
     });
     this.#server.on("upgrade", (incoming: IncomingMessage, socket: Socket, early: Buffer) => {
       // Without a listener one reset of a stranger would end the process.
       socket.on("error", () => socket.destroy());
+      // Pipelined behind a request whose answer is due: what is spliced would land inside of that answer.
+      const newest = this.#newest.get(socket);
+      if (newest?.isLast || !answered(newest)) return void socket.resetAndDestroy();
       this.#upgraded.add(socket);
       socket.on("close", () => this.#upgraded.delete(socket));
       const untrack = (): void => void this.#upgraded.delete(socket);
@@ -125,24 +150,51 @@ export class VisitorServer {
 
   /** Takes no new connections, closes idle ones, and waits for the rest; cuts off what is left after the grace. */
   async close(graceMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    // Bun never calls back while a connection that fell idle during the close is kept alive.
-    const poll = setInterval(() => this.#server.closeIdleConnections(), 50);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
-    await Promise.race([Promise.all([closed, this.#upgradesOver()]), late]);
-    clearTimeout(timer);
-    clearInterval(poll);
+    await this.finish(graceMs);
+    this.cut();
+  }
+
+  /** Takes no new connections and settles when nothing is due to any visitor, or after the grace. */
+  finish(graceMs: number): Promise<void> {
+    this.#closing = true;
+    this.#server.close();
+    // Who keeps a connection and asks on it is told to make another, by every answer from here on.
+    for (const outgoing of this.#due) outgoing.shouldKeepAlive = false;
+    const endMs = performance.now() + graceMs;
+    return new Promise((resolve) => {
+      // Not before the first turn of it: a request that is on its way is still answered.
+      const poll = setInterval(() => {
+        this.#server.closeIdleConnections();
+        if (this.#due.size + this.#upgraded.size > 0 && performance.now() < endMs) return;
+        clearInterval(poll);
+        resolve();
+      }, FINISH_POLL_MS);
+    });
+  }
+
+  /** Ends every connection that is left. */
+  cut(): void {
     for (const socket of this.#upgraded) socket.destroy();
     this.#server.closeAllConnections();
     if (this.#path !== undefined) rmSync(this.#path, { force: true });
   }
 
-  async #upgradesOver(): Promise<void> {
-    for (const socket of this.#upgraded) {
-      if (!socket.destroyed) await new Promise((resolve) => socket.once("close", resolve));
-    }
+  /** Whether what the parser refuses can be answered: nothing else is due or half written on the connection. */
+  #mayRefuse(socket: Socket): boolean {
+    const newest = this.#newest.get(socket);
+    if (newest === undefined) return true;
+    const { incoming, outgoing } = newest;
+    if (incoming.complete) return answered(newest);
+    // Its own body is broken: it gets the answer, if it is its turn and it has got none.
+    return outgoing!.socket === socket && !outgoing!.headersSent;
   }
+}
+
+/** True when the answer, and so every one before it, has been handed to the connection whole. */
+function answered(arrival: Arrival | undefined): boolean {
+  if (arrival === undefined) return true;
+  const outgoing = arrival.outgoing!;
+  return outgoing.writableFinished || outgoing.writableEnded && outgoing.socket !== null;
 }
 
 /** What the parser refuses never becomes a request: the answer is written by hand. */
@@ -161,7 +213,9 @@ function plainAnswer(status: number, reason: string): Buffer {
 }
 
 /** A socket file that nobody listens on any more is left over from a process that was killed. */
-async function removeStale(path: string): Promise<void> {
+export async function removeStale(path: string): Promise<void> {
+  // Dialling any other file is refused like dialling a stale socket, and that file is somebody's.
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
   const inUse = await new Promise<boolean>((resolve) => {
     const probe = net.connect(path);
     probe.on("connect", () => resolve(true));
@@ -180,6 +234,7 @@ async function removeStale(path: string): Promise<void> {
 
 /** Why listening failed, in words that say what to do. */
 export function listenFault(at: ListenAt, error: NodeJS.ErrnoException): ListenFault {
+  if (error instanceof ListenFault) return error;
   const where = "path" in at ? `unix:${at.path}` : `${at.host}:${at.port}`;
   const reasons: Record<string, string> = {
     EADDRINUSE: "the port is taken, stop the process that has it or choose another port",

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, type Metric, Registry } from "prom-client";
+import { RequestTotals } from "./request_totals.ts";
 
 /** What is read at the moment of a scrape. */
 export interface GatewayGauges {
@@ -23,10 +24,7 @@ export interface GatewayGauges {
 
 export class GatewayMetrics {
   readonly #registry = new Registry();
-  readonly #requests = this.#counter("netwall_requests_total", "Requests by service and class of status", [
-    "service",
-    "status",
-  ]);
+  readonly #requests = new RequestTotals();
   readonly #failures = this.#counter(
     "netwall_request_failures_total",
     "Requests that the target did not answer",
@@ -35,10 +33,6 @@ export class GatewayMetrics {
       "error",
     ],
   );
-  readonly #bytes = this.#counter("netwall_body_bytes_total", "Body bytes by service; in is from visitors", [
-    "service",
-    "direction",
-  ]);
   readonly #retries = this.#counter(
     "netwall_retries_total",
     "Requests that were sent again on another link",
@@ -57,16 +51,25 @@ export class GatewayMetrics {
     "queue",
   ]);
   readonly #faults = this.#counter("netwall_faults_total", "Bugs that were caught; see the log", []);
-  readonly #duration = new Histogram({
-    name: "netwall_request_duration_seconds",
-    help: "From the request's head to the end of the answer",
-    labelNames: ["service"],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers: [this.#registry],
-  });
 
   /** @param gauges Read at each scrape. */
   constructor(gauges: () => GatewayGauges) {
+    const requests = this.#requests;
+    this.#total(
+      "netwall_requests_total",
+      "Requests by service and class of status",
+      ["service", "status"],
+      () => {
+        return requests.requests();
+      },
+    );
+    this.#total("netwall_body_bytes_total", "Body bytes by service; in is from visitors", [
+      "service",
+      "direction",
+    ], () => {
+      return requests.bytes();
+    });
+    this.#latency("netwall_request_duration_seconds", "From the request's head to the end of the answer");
     const gauge = (name: string, help: string, read: (gauges: GatewayGauges) => number): void => {
       new Gauge({
         name,
@@ -104,10 +107,7 @@ export class GatewayMetrics {
 
   /** A request is over. `status` 0 is a visitor who left. */
   request(service: string, status: number, seconds: number, inBytes: number, outBytes: number): void {
-    this.#requests.inc({ service, status: status === 0 ? "none" : `${Math.floor(status / 100)}xx` });
-    this.#duration.observe({ service }, seconds);
-    if (inBytes > 0) this.#bytes.inc({ service, direction: "in" }, inBytes);
-    if (outBytes > 0) this.#bytes.inc({ service, direction: "out" }, outBytes);
+    this.#requests.record(service, status, seconds, inBytes, outBytes);
   }
 
   failure(service: string, error: string): void {
@@ -146,5 +146,29 @@ export class GatewayMetrics {
 
   #counter(name: string, help: string, labelNames: string[]): Counter<string> {
     return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  /** A counter whose values are kept elsewhere. */
+  #total(
+    name: string,
+    help: string,
+    labelNames: string[],
+    read: () => { labels: Record<string, string>; value: number }[],
+  ): void {
+    new Counter({
+      ...{ name, help, labelNames, registers: [this.#registry] },
+      collect(): void {
+        this.reset();
+        for (const { labels, value } of read()) this.inc(labels, value);
+      },
+    });
+  }
+
+  /** The library's histogram cannot be filled from outside; its registry takes whatever gives the same series. */
+  #latency(name: string, help: string): void {
+    const values = (): ReturnType<RequestTotals["latencySeries"]> => this.#requests.latencySeries(name);
+    const get = (): Promise<unknown> =>
+      Promise.resolve({ name, help, type: "histogram", values: values(), aggregator: "sum" });
+    this.#registry.registerMetric({ name, help, get } as unknown as Metric);
   }
 }

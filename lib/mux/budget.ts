@@ -27,6 +27,14 @@ export interface BudgetHolder {
   stalest(): StalestStream | undefined;
 }
 
+/** How patient a budget is. Tests use none. */
+export interface BudgetTiming {
+  /** From when on a reader counts as stalled. @default STALLED_MS */
+  stalledMs?: number;
+  /** How often stalled readers are looked for while room is short. @default 500 */
+  scanMs?: number;
+}
+
 export interface StalestStream {
   /** When its reader last took something, on the clock of `performance.now()`. */
   sinceMs: number;
@@ -37,6 +45,7 @@ export interface StalestStream {
 /** Counts held bytes against a limit. */
 export class MemoryBudget {
   readonly limitBytes: number;
+  readonly timing: Required<BudgetTiming>;
   readonly #hard: boolean;
   readonly #holders = new Set<BudgetHolder>();
   #heldBytes = 0;
@@ -47,8 +56,9 @@ export class MemoryBudget {
    * @param limitBytes Body bytes held at once.
    * @param hard Whether the limit holds even if every reader is alive.
    */
-  constructor(limitBytes: number, hard: boolean) {
+  constructor(limitBytes: number, hard: boolean, timing: BudgetTiming = {}) {
     this.limitBytes = limitBytes;
+    this.timing = { stalledMs: STALLED_MS, scanMs: SCAN_MS, ...timing };
     this.#hard = hard;
   }
 
@@ -80,7 +90,7 @@ export class MemoryBudget {
     if (this.pressure < PRESSURE_SHED) return;
     // Stalled readers send nothing that could wake us, so a timer looks for them.
     if (this.#scan === undefined) {
-      this.#scan = setInterval(() => this.#shed(), SCAN_MS);
+      this.#scan = setInterval(() => this.#shed(), this.timing.scanMs);
       this.#scan.unref?.();
     }
     if (this.#hard && this.pressure >= 1) this.#shed();
@@ -95,7 +105,7 @@ export class MemoryBudget {
     while (this.pressure >= PRESSURE_SHED) {
       const stalest = this.#stalest();
       if (!stalest) return;
-      const stalled = performance.now() - stalest.sinceMs >= STALLED_MS;
+      const stalled = performance.now() - stalest.sinceMs >= this.timing.stalledMs;
       if (!stalled && !(this.#hard && this.pressure >= 1)) return;
       this.#shedTotal++;
       stalest.shed();

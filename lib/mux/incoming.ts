@@ -52,6 +52,21 @@ FRAMES[FrameType.ping] = ping;
 FRAMES[FrameType.pong] = (context, _flags, _id, payload) => context.onPong(payload);
 FRAMES[FrameType.goAway] = goAway;
 
+/**
+ * How many times its own length the buffer behind a payload may have, if the payload is handed to a sink. Payloads
+ * are views of what came off the link, which can be 1 MiB: a reader that stalls on ten bytes would keep all of it,
+ * and credit counts the ten. Frames of 64 KiB are passed on uncopied from the buffers of both runtimes (512 KiB).
+ */
+export const VIEW_SHARE_MAX = 8;
+
+const EMPTY = new Uint8Array(0);
+
+/** The same bytes, in a buffer of which they are a fair part. */
+function kept(view: Uint8Array): Uint8Array {
+  if (view.length * VIEW_SHARE_MAX >= view.buffer.byteLength) return view;
+  return view.length === 0 ? EMPTY : new Uint8Array(view);
+}
+
 /** Handles a frame of a session whose HELLO has come. @throws {ProtocolError} When the frame breaks the protocol. */
 export function handleFrame(
   context: IncomingContext,
@@ -77,10 +92,13 @@ function open(context: IncomingContext, flags: number, id: number, payload: Uint
   const opened = decodeOpen(payload);
   const stream = new Stream(context.host, id, opened.service, opened.windowBytes, STREAM_WINDOW_BYTES);
   streams.add(stream);
+  opened.body = kept(opened.body);
   receiver.receive(stream, opened.body.length);
+  if (stream.closed) return;
   if (flags & FLAG_END) stream.remoteEndedWithOpen();
   if (opened.kind === undefined) return stream.reset("refused", "This kind of stream is not known here");
   if (streams.peerCount > context.streamsMax) return stream.reset("refused", "Too many streams");
+  if (receiver.full) return stream.reset("refused", "Too much is held here");
   context.onOpen(stream, opened);
   if (!stream.remoteEnded && !stream.closed) receiver.widen(stream);
 }
@@ -93,7 +111,7 @@ function head(context: IncomingContext, flags: number, id: number, payload: Uint
     throw new ProtocolError("protocol", `Cannot take HEAD on stream ${id}: it has none to come`);
   }
   context.receiver.receive(stream, parts.body.length);
-  stream.receiveHead(parts.head, parts.body, (flags & FLAG_END) !== 0);
+  stream.receiveHead(parts.head, kept(parts.body), (flags & FLAG_END) !== 0);
 }
 
 function data(context: IncomingContext, flags: number, id: number, payload: Uint8Array): void {
@@ -103,7 +121,7 @@ function data(context: IncomingContext, flags: number, id: number, payload: Uint
     throw new ProtocolError("protocol", `Cannot take data on stream ${id} after its end`);
   }
   context.receiver.receive(stream, payload.length);
-  stream.receiveData(payload, (flags & FLAG_END) !== 0);
+  stream.receiveData(kept(payload), (flags & FLAG_END) !== 0);
 }
 
 function end(context: IncomingContext, _flags: number, id: number, payload: Uint8Array): void {

@@ -43,6 +43,8 @@ export class Keepalive {
   }
 
   stop(): void {
+    // A PONG that comes now must not arm the timer again.
+    this.#awaiting = false;
     clearTimeout(this.#timer);
   }
 

@@ -30,6 +30,9 @@ const BYTES_PER_RTT_MS = 20_000;
 /** The share of the session's window that may go into grown stream windows. */
 const GROWTH_SHARE = 4;
 
+/** What a piece of body that waits costs besides its bytes: a peer that sends single bytes would fill the memory. */
+export const HELD_PIECE_BYTES = 128;
+
 export interface ReceiverHost extends BudgetHolder {
   readonly rttMs: number;
   /** Puts credit on the wire; stream 0 is the session. */
@@ -42,13 +45,16 @@ export class Receiver {
   readonly #process: MemoryBudget;
   readonly #own: MemoryBudget;
   readonly #growthBytesMax: number;
+  /** Streams that are over, and whose reader still has bytes to take. */
+  readonly #lingering = new Set<Stream>();
   #grownBytes = 0;
+  #stopped = false;
 
   /** @param processBudget The one of the whole process, shared by all sessions. */
   constructor(host: ReceiverHost, sessionWindowBytes: number, processBudget: MemoryBudget) {
     this.#host = host;
     this.window = new ReceiveWindow(sessionWindowBytes);
-    this.#own = new MemoryBudget(sessionWindowBytes, false);
+    this.#own = new MemoryBudget(sessionWindowBytes, false, processBudget.timing);
     this.#process = processBudget;
     this.#growthBytesMax = sessionWindowBytes / GROWTH_SHARE;
     this.#own.register(host);
@@ -64,18 +70,36 @@ export class Receiver {
   openWindowBytes(): number {
     if (this.#pressed()) return STREAM_WINDOW_BYTES_MIN;
     const wanted = Math.round(this.#host.rttMs * BYTES_PER_RTT_MS);
-    const limit = Math.min(STREAM_WINDOW_BYTES_MAX, this.window.windowBytes / 8);
-    return Math.max(STREAM_WINDOW_BYTES, Math.min(wanted, limit));
+    const limit = Math.min(STREAM_WINDOW_BYTES_MAX, Math.floor(this.window.windowBytes / 8));
+    const spare = Math.max(0, Math.floor(this.#growthBytesMax - this.#grownBytes));
+    return Math.max(STREAM_WINDOW_BYTES, Math.min(wanted, limit, STREAM_WINDOW_BYTES + spare));
   }
 
-  /** Counts data of a stream. @throws {ProtocolError} `flowControl` past either window. */
+  /** Counts the window that a stream was opened with, as `closed` will take it off again. */
+  opened(stream: Stream): void {
+    this.#grownBytes += grown(stream.receiveWindow.windowBytes);
+  }
+
+  /**
+   * Counts data of a stream. Under a hard budget this may reset streams, this one too.
+   *
+   * @throws {ProtocolError} `flowControl` past either window.
+   */
   receive(stream: Stream, bytes: number): void {
     if (bytes === 0) return;
-    stream.receiveWindow.receive(bytes);
+    // Both or none: what a stream holds will be released everywhere when the session ends.
+    stream.receiveWindow.check(bytes);
     this.window.receive(bytes);
-    if (stream.receiveWindow.heldBytes === bytes) stream.lastConsumedMs = performance.now();
-    this.#own.hold(bytes);
-    this.#process.hold(bytes);
+    stream.receiveWindow.receive(bytes);
+    let cost = bytes;
+    if (stream.receiveWindow.heldBytes === bytes) {
+      stream.lastConsumedMs = performance.now();
+    } else {
+      stream.overheadBytes += HELD_PIECE_BYTES;
+      cost += HELD_PIECE_BYTES;
+    }
+    this.#own.hold(cost);
+    this.#process.hold(cost);
   }
 
   /** Counts data of a stream that is over here: it came while our reset was on its way. */
@@ -87,12 +111,16 @@ export class Receiver {
 
   /** Takes bytes that were passed on, and returns credit when it is worth a frame. */
   release(stream: Stream, bytes: number): void {
-    this.#own.release(bytes);
-    this.#process.release(bytes);
+    const window = stream.receiveWindow;
+    const cost = stream.overheadBytes === 0 ? bytes : bytes + takeOverhead(stream, bytes);
+    this.#own.release(cost);
+    this.#process.release(cost);
     this.window.consume(bytes);
     this.#returnSessionCredit();
-    if (stream.remoteEnded || stream.closed) return;
-    const window = stream.receiveWindow;
+    if (stream.remoteEnded || stream.closed) {
+      if (this.#lingering.size > 0 && window.heldBytes === 0) this.#forget(stream);
+      return;
+    }
     if (this.#pressed() && window.windowBytes > STREAM_WINDOW_BYTES_MIN) {
       this.#resize(stream, STREAM_WINDOW_BYTES_MIN);
     }
@@ -114,8 +142,9 @@ export class Receiver {
     if (credit > 0) this.#host.sendCredit(stream.id, credit);
   }
 
-  /** Forgets a stream that closed. What it still holds is released by its reader. */
+  /** Takes a stream that closed out of the windows. What it still holds is released by its reader, or shed. */
   closed(stream: Stream): void {
+    if (stream.receiveWindow.heldBytes > 0) this.#lingering.add(stream);
     this.#grownBytes -= grown(stream.receiveWindow.windowBytes);
     // Its window no longer counts; what its reader still does cannot grow it again.
     if (stream.receiveWindow.windowBytes > STREAM_WINDOW_BYTES) {
@@ -123,10 +152,22 @@ export class Receiver {
     }
   }
 
-  /** Lets go of the budgets, at the end of the session. */
+  /** The stream whose reader has waited longest, of the open ones and of those that are over here already. */
+  stalest(open: Iterable<Stream>, shed: (stream: Stream) => void): StalestStream | undefined {
+    const chosen = stalestOf(open, stalestOf(this.#lingering, undefined));
+    return chosen && { sinceMs: chosen.lastConsumedMs, shed: () => shed(chosen) };
+  }
+
+  /** Lets go of the budgets at the end of the session, once nothing is held. */
   stop(): void {
+    this.#stopped = true;
+    if (this.#lingering.size > 0) return;
     this.#own.unregister(this.#host);
     this.#process.unregister(this.#host);
+  }
+
+  #forget(stream: Stream): void {
+    if (this.#lingering.delete(stream) && this.#stopped) this.stop();
   }
 
   #pressed(): boolean {
@@ -157,17 +198,18 @@ function grown(windowBytes: number): number {
   return Math.max(0, windowBytes - STREAM_WINDOW_BYTES);
 }
 
-/** The stream among these whose reader has waited longest, for the budgets. */
-export function stalestOf(
-  streams: Iterable<Stream>,
-  shed: (stream: Stream) => void,
-): StalestStream | undefined {
-  let stalest: Stream | undefined;
+/** What of a stream's overhead goes with `bytes`, which its window does not hold any more: the same share. */
+function takeOverhead(stream: Stream, bytes: number): number {
+  const heldBytes = stream.receiveWindow.heldBytes;
+  const taken = Math.floor(stream.overheadBytes * (bytes / (heldBytes + bytes)));
+  stream.overheadBytes -= taken;
+  return taken;
+}
+
+function stalestOf(streams: Iterable<Stream>, stalest: Stream | undefined): Stream | undefined {
   for (const stream of streams) {
     if (stream.receiveWindow.heldBytes === 0) continue;
     if (!stalest || stream.lastConsumedMs < stalest.lastConsumedMs) stalest = stream;
   }
-  if (!stalest) return undefined;
-  const chosen = stalest;
-  return { sinceMs: chosen.lastConsumedMs, shed: () => shed(chosen) };
+  return stalest;
 }

@@ -9,21 +9,18 @@
 import type { Link } from "../link/link.ts";
 import { FrameDecoder } from "../wire/codec.ts";
 import { type ErrorName, ProtocolError } from "../wire/errors.ts";
-import { FLAG_END, FrameType, PING_BYTES, writeUint32 } from "../wire/frame.ts";
-import { encodeFields } from "../wire/head.ts";
-import { agreeVersion, decodeHello, encodeHello, type Hello, VERSION, VERSION_FLOOR } from "../wire/hello.ts";
-import { decodeFarewell, encodeFarewell, encodeHead, encodeOpen, type StreamKindName } from "../wire/open.ts";
+import { FrameType, PING_BYTES } from "../wire/frame.ts";
+import { agreeVersion, decodeHello, type Hello } from "../wire/hello.ts";
+import { decodeFarewell, encodeFarewell, type StreamKindName } from "../wire/open.ts";
 import type { StalestStream } from "./budget.ts";
+import { Drain } from "./drain.ts";
 import { handleFrame, type IncomingContext } from "./incoming.ts";
 import { Keepalive } from "./keepalive.ts";
-import { Receiver, type ReceiverHost, stalestOf, STREAM_WINDOW_BYTES } from "./receiver.ts";
+import { Receiver, type ReceiverHost } from "./receiver.ts";
 import { Sender } from "./sender.ts";
-import type { SessionEnd, SessionOptions } from "./session_options.ts";
+import { HELLO_TIMEOUT_MS, ownHello, type SessionEnd, type SessionOptions } from "./session_options.ts";
 import { Stream, StreamError, type StreamHost, type StreamSink } from "./stream.ts";
 import { StreamTable } from "./stream_table.ts";
-
-/** How long the peer's HELLO may take. */
-export const HELLO_TIMEOUT_MS = 10_000;
 
 /** How long the last streams may take on a session whose ids have run out. */
 const RETIRE_GRACE_MS = 3_600_000;
@@ -43,17 +40,16 @@ export class Session implements StreamHost, ReceiverHost {
   #hello: Hello | undefined;
   #goAwaySent = false;
   #goAwayReceived = false;
-  #drain: { answered: boolean; finish(): void } | undefined;
+  #taken = false;
+  #drain: Drain | undefined;
   #ended = false;
 
   constructor(link: Link, options: SessionOptions) {
     this.link = link;
     this.#options = options;
     this.#streams = new StreamTable(options.role);
-    this.#sender = new Sender(
-      link,
-      () => this.close("overloaded", "Control frames pile up: the peer does not read"),
-    );
+    const onBacklog = (): void => this.close("overloaded", "Control frames pile up: the peer does not read");
+    this.#sender = new Sender(link, onBacklog, (work) => this.#guard(work));
     this.#receiver = new Receiver(this, options.sessionWindowBytes, options.budget);
     this.#keepalive = new Keepalive({
       ...options.keepalive,
@@ -71,29 +67,18 @@ export class Session implements StreamHost, ReceiverHost {
       onGoAway: (code, detail) => this.#goneAway(code, detail),
       onStreamReset: (code) => options.onStreamReset?.(code, true),
     };
-    this.#helloTimer = setTimeout(
-      () => this.close("protocol", "No HELLO in time"),
-      options.helloTimeoutMs ?? HELLO_TIMEOUT_MS,
-    );
+    const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS;
+    this.#helloTimer = setTimeout(() => this.close("protocol", "No HELLO in time"), helloTimeoutMs);
   }
 
   /** Sends HELLO and begins to listen. */
   start(): void {
-    const { streamsMax, sessionWindowBytes, helloFields } = this.#options;
-    const hello = encodeHello({
-      versionMin: VERSION_FLOOR,
-      versionMax: VERSION,
-      streamWindowBytes: STREAM_WINDOW_BYTES,
-      sessionWindowBytes,
-      streamsMax,
-      fields: helloFields,
-    });
     const decoder = new FrameDecoder((type, flags, id, payload) => {
       if (this.#ended) return;
       if (this.#hello !== undefined) handleFrame(this.#incoming, type, flags, id, payload);
       else this.#receiveHello(type, payload);
     });
-    this.#sender.frame(FrameType.hello, 0, 0, hello);
+    this.#sender.frame(FrameType.hello, 0, 0, ownHello(this.#options));
     this.link.start({
       onMessage: (chunk) => {
         this.#keepalive.received();
@@ -127,7 +112,7 @@ export class Session implements StreamHost, ReceiverHost {
   /** True while new streams may be opened: the peer is known and not leaving, and there is room. */
   get open(): boolean {
     return this.#hello !== undefined && !this.#ended && !this.#goAwayReceived && !this.#streams.retiring &&
-      !this.#receiver.full &&
+      !this.#receiver.full && !this.#sender.congested &&
       this.#streams.size < Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
   }
 
@@ -160,8 +145,8 @@ export class Session implements StreamHost, ReceiverHost {
     const stream = new Stream(this, id, service, this.#hello!.streamWindowBytes, windowBytes);
     stream.attach(sink);
     this.#streams.add(stream);
-    const payload = encodeOpen({ kind, service, windowBytes, head, body: NO_BYTES });
-    this.#sender.frame(FrameType.open, end ? FLAG_END : 0, id, payload);
+    this.#receiver.opened(stream);
+    this.#sender.open(id, { kind, service, windowBytes, head }, end);
     if (end) stream.endedWithOpen();
     if (this.#streams.retiring) void this.drain(RETIRE_GRACE_MS, "Stream ids run out: make a new link");
     return stream;
@@ -177,23 +162,19 @@ export class Session implements StreamHost, ReceiverHost {
   /**
    * Leaves politely: says GOAWAY, waits until the peer has surely read it and every stream is over, and closes.
    *
-   * @param graceMs How long streams may take; what is left then is cut off.
+   * @param graceMs How long streams may take; what is left then is cut off. Of several calls the earliest end holds.
+   * @returns Settles when the session is over, however it ended.
    */
   drain(graceMs: number, detail: string): Promise<void> {
-    if (this.#ended || this.#drain) return Promise.resolve();
-    this.goAway(detail);
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#drain?.finish(), graceMs);
-      const finish = (): void => {
-        clearTimeout(timer);
-        this.#drain = undefined;
-        this.close("draining", detail);
-        resolve();
-      };
-      this.#drain = { answered: false, finish };
+    if (this.#ended) return Promise.resolve();
+    if (this.#drain === undefined) {
+      this.#drain = new Drain(() => this.close("draining", detail));
+      this.goAway(detail);
       // The answer comes after every OPEN that was on its way when the peer read GOAWAY.
       this.#sender.frame(FrameType.ping, 0, 0, new Uint8Array(PING_BYTES).fill(DRAIN_PING));
-    });
+    }
+    this.#drain.within(graceMs);
+    return this.#drain.done;
   }
 
   /** Ends the session now: streams are reset, the peer is told why, the link closes. */
@@ -208,21 +189,15 @@ export class Session implements StreamHost, ReceiverHost {
   }
 
   sendHead(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void {
-    this.#sender.window.spend(body.length);
-    this.#sender.frame(FrameType.head, end ? FLAG_END : 0, stream.id, encodeHead(head, body));
+    this.#sender.head(stream, head, body, end);
   }
 
   sendData(stream: Stream, chunk: Uint8Array, end: boolean): void {
     this.#sender.data(stream, chunk, end);
   }
 
-  sendEnd(stream: Stream, trailers: string[]): void {
-    this.#sender.frame(
-      FrameType.end,
-      0,
-      stream.id,
-      trailers.length === 0 ? NO_BYTES : encodeFields(trailers),
-    );
+  sendEnd(stream: Stream, trailers: Uint8Array): void {
+    this.#sender.frame(FrameType.end, 0, stream.id, trailers);
   }
 
   sendReset(stream: Stream, code: ErrorName, detail: string): void {
@@ -231,9 +206,7 @@ export class Session implements StreamHost, ReceiverHost {
   }
 
   sendCredit(streamId: number, bytes: number): void {
-    const payload = new Uint8Array(4);
-    writeUint32(payload, 0, bytes);
-    this.#sender.frame(FrameType.credit, 0, streamId, payload);
+    this.#sender.credit(streamId, bytes);
   }
 
   wait(stream: Stream): void {
@@ -252,12 +225,10 @@ export class Session implements StreamHost, ReceiverHost {
   }
 
   stalest(): StalestStream | undefined {
-    return stalestOf(this.#streams.values(), (stream) => {
-      this.sendReset(stream, "overloaded", "The reader was too slow");
-      stream.receiveReset(
-        new StreamError("overloaded", "The reader took nothing and its memory was needed", false),
-      );
-    });
+    // Another session may be what needs the memory: a fault in this one is not to reach it.
+    const message = "The reader took nothing, and memory was short";
+    const shed = (stream: Stream): void => this.#guard(() => stream.cutOff("overloaded", message));
+    return this.#receiver.stalest(this.#streams.values(), shed);
   }
 
   #receiveHello(type: number, payload: Uint8Array): void {
@@ -266,7 +237,7 @@ export class Session implements StreamHost, ReceiverHost {
       return this.#end({ code, message: detail, remote: true }, false);
     }
     if (type !== FrameType.hello) {
-      throw new ProtocolError("protocol", "Cannot begin: the first frame is not HELLO");
+      throw new ProtocolError("protocol", "Cannot begin: HELLO does not come first");
     }
     const hello = decodeHello(payload);
     agreeVersion(hello);
@@ -279,6 +250,10 @@ export class Session implements StreamHost, ReceiverHost {
 
   #pong(payload: Uint8Array): void {
     this.#keepalive.pong(payload);
+    if (!this.#taken) {
+      this.#taken = true;
+      this.#options.onTaken?.();
+    }
     if (!this.#drain || payload[0] !== DRAIN_PING) return;
     this.#drain.answered = true;
     this.#maybeDrained();
@@ -286,13 +261,13 @@ export class Session implements StreamHost, ReceiverHost {
 
   #goneAway(code: ErrorName, detail: string): void {
     if (code !== "draining") return this.#end({ code, message: detail, remote: true }, false);
-    const first = !this.#goAwayReceived;
+    if (this.#goAwayReceived) return;
     this.#goAwayReceived = true;
-    if (first) this.#options.onGoAway(detail);
+    this.#options.onGoAway(detail);
   }
 
   #maybeDrained(): void {
-    if (this.#drain?.answered && this.#streams.size === 0) this.#drain.finish();
+    if (this.#drain?.answered && this.#streams.size === 0) this.#drain.leave();
   }
 
   /** Runs the handling of input: a peer that breaks the protocol loses its session, never the process. */
@@ -307,21 +282,19 @@ export class Session implements StreamHost, ReceiverHost {
 
   #end(end: SessionEnd, tell: boolean): void {
     if (this.#ended) return;
+    this.#ended = true;
     if (tell) {
       this.#sender.frame(FrameType.goAway, 0, 0, encodeFarewell(end.code, end.message));
       this.#sender.flushNow();
     }
-    this.#ended = true;
     clearTimeout(this.#helloTimer);
     this.#keepalive.stop();
     this.#sender.stop();
-    const error = new StreamError("none", `The session ended: ${end.message}`, true);
-    for (const stream of this.#streams.values()) stream.receiveReset(error);
+    const fault = this.#streams.resetAll(new StreamError("none", `The session ended: ${end.message}`, true));
+    end.fault ??= fault;
     this.#receiver.stop();
     this.link.close(end.message);
-    this.#options.onClose(end);
     this.#drain?.finish();
+    this.#options.onClose(end);
   }
 }
-
-const NO_BYTES = new Uint8Array(0);

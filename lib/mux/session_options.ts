@@ -4,10 +4,14 @@
  * @module
  */
 import type { ErrorName } from "../wire/errors.ts";
-import type { Hello } from "../wire/hello.ts";
+import { encodeHello, type Hello, VERSION, VERSION_FLOOR } from "../wire/hello.ts";
 import type { OpenPayload } from "../wire/open.ts";
 import type { MemoryBudget } from "./budget.ts";
+import { STREAM_WINDOW_BYTES } from "./receiver.ts";
 import type { Stream } from "./stream.ts";
+
+/** How long the peer's HELLO may take. */
+export const HELLO_TIMEOUT_MS = 10_000;
 
 export interface SessionOptions {
   role: "gateway" | "agent";
@@ -27,6 +31,8 @@ export interface SessionOptions {
   helloTimeoutMs?: number;
   /** The peer's HELLO came: streams may be opened. */
   onReady(hello: Hello): void;
+  /** The peer answered the first ping, so it has read our HELLO and taken us: what it opens from now on is served. */
+  onTaken?(): void;
   /** The peer opened a stream: attach a sink before returning, or reset it. */
   onOpen(stream: Stream, open: OpenPayload): void;
   /** The peer takes no new streams and is about to go; streams under way go on. */
@@ -46,4 +52,16 @@ export interface SessionEnd {
   remote: boolean;
   /** A bug, if that is what ended it: for the log, with its stack. */
   fault?: unknown;
+}
+
+/** The HELLO that a session of these options begins with. */
+export function ownHello({ streamsMax, sessionWindowBytes, helloFields }: SessionOptions): Uint8Array {
+  return encodeHello({
+    versionMin: VERSION_FLOOR,
+    versionMax: VERSION,
+    streamWindowBytes: STREAM_WINDOW_BYTES,
+    sessionWindowBytes,
+    streamsMax,
+    fields: helloFields,
+  });
 }

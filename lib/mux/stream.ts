@@ -9,10 +9,14 @@
  */
 import { assert } from "../assert.ts";
 import type { ErrorName } from "../wire/errors.ts";
+import { encodeFields } from "../wire/head.ts";
 import { bodyRoom } from "../wire/open.ts";
 import { ReceiveWindow, SendWindow } from "./window.ts";
 
-/** What a stream tells its owner. Nothing is called after `onReset`, or once both sides have ended. */
+/**
+ * What a stream tells its owner. Nothing is called after `onReset`. Once both sides have ended only `onReset` can
+ * come, and only while bytes wait for `consumed`: the memory was needed.
+ */
 export interface StreamSink {
   /** A response head came (possibly several: 1xx first), with body bytes that came along. Opener's side only. */
   onHead(head: Uint8Array, body: Uint8Array, end: boolean): void;
@@ -40,10 +44,10 @@ export class StreamError extends Error {
 
 /** What a stream needs of its session. */
 export interface StreamHost {
-  /** Sends frames of this stream, or queues it until there is credit. */
   sendHead(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void;
   sendData(stream: Stream, chunk: Uint8Array, end: boolean): void;
-  sendEnd(stream: Stream, trailers: string[]): void;
+  /** `trailers` is an encoded list, or nothing. */
+  sendEnd(stream: Stream, trailers: Uint8Array): void;
   sendReset(stream: Stream, code: ErrorName, detail: string): void;
   /** Puts the stream into the round of those that wait for credit or for the link. */
   wait(stream: Stream): void;
@@ -55,7 +59,7 @@ export interface StreamHost {
   closed(stream: Stream): void;
 }
 
-/** One stream. Made by its session only. */
+/** Made by its session only. */
 export class Stream {
   readonly id: number;
   readonly service: string;
@@ -65,12 +69,15 @@ export class Stream {
   lastConsumedMs = performance.now();
   /** When credit was last returned, for the growth of the window. */
   lastCreditMs = 0;
+  /** What the pieces that wait cost besides their bytes, as the session counts it. */
+  overheadBytes = 0;
   readonly #host: StreamHost;
   #sink: StreamSink | undefined;
   /** Pieces that wait for credit, in order. Bounded by what the owner writes after it was told to stop. */
   readonly #queue: Uint8Array[] = [];
   #queuedBytes = 0;
-  #trailers: string[] | undefined;
+  /** Set when this side ends while pieces wait. */
+  #trailers: Uint8Array | undefined;
   #needDrain = false;
   #localEnded = false;
   #remoteEnded = false;
@@ -110,18 +117,16 @@ export class Stream {
   }
 
   /**
-   * Sends a response head; the acceptor's side only. Body bytes may go along in the same frame.
+   * Sends a response head; the acceptor's side only, and before the body. Body bytes may go along in the same frame.
    *
    * @returns False when part of the body has to wait.
    */
   sendHead(head: Uint8Array, body?: Uint8Array, end = false): boolean {
     if (!this.writable) return true;
+    assert(this.#queuedBytes === 0, "a head leaves before its body");
     const chunk = body ?? EMPTY;
     // A body that does not fit behind its head, or for which there is no credit, follows as data.
-    if (
-      chunk.length > 0 &&
-      (this.#queuedBytes > 0 || chunk.length > Math.min(this.#roomBytes(), bodyRoom(head.length)))
-    ) {
+    if (chunk.length > 0 && chunk.length > Math.min(this.#roomBytes(), bodyRoom(head.length))) {
       this.#host.sendHead(this, head, EMPTY, false);
       const whole = this.write(chunk);
       if (end) this.end();
@@ -137,7 +142,7 @@ export class Stream {
   /**
    * Sends body bytes.
    *
-   * @param chunk Not copied while it waits: do not reuse it.
+   * @param chunk Valid during the call only: what has to wait is copied.
    * @returns False when it has to wait: stop until `onDrain`.
    */
   write(chunk: Uint8Array): boolean {
@@ -155,22 +160,32 @@ export class Stream {
         chunk = chunk.subarray(room);
       }
     }
-    this.#queue.push(chunk);
+    // A socket's buffer is not ours to keep, and a small rest must not pin a large one.
+    // (A Buffer's own `slice` would not copy.)
+    this.#queue.push(new Uint8Array(chunk));
     this.#queuedBytes += chunk.length;
     this.#needDrain = true;
     this.#host.wait(this);
     return false;
   }
 
-  /** Ends this side after what was written. */
-  end(trailers: string[] = []): void {
+  /**
+   * Ends this side after what was written.
+   *
+   * @param trailers Flat names and values. More than a frame may carry cuts the stream off, and the own sink is told.
+   */
+  end(trailers: string[] = NO_TRAILERS): void {
     if (!this.writable) return;
-    this.#localEnded = true;
-    if (this.#queuedBytes > 0) {
-      this.#trailers = trailers;
-      return;
+    let encoded: Uint8Array = EMPTY;
+    try {
+      if (trailers.length > 0) encoded = encodeFields(trailers);
+    } catch (error) {
+      if (error instanceof RangeError) return this.cutOff("badRequest", "The trailers are too large");
+      throw error;
     }
-    this.#host.sendEnd(this, trailers);
+    this.#localEnded = true;
+    if (this.#queuedBytes > 0) return void (this.#trailers = encoded);
+    this.#host.sendEnd(this, encoded);
     this.#settle();
   }
 
@@ -179,6 +194,12 @@ export class Stream {
     if (this.closed) return this.#discard();
     this.#host.sendReset(this, code, detail);
     this.#discard();
+  }
+
+  /** Cuts the stream off for a reason that the own sink does not know yet. */
+  cutOff(code: ErrorName, message: string): void {
+    if (!this.closed) this.#host.sendReset(this, code, message);
+    this.receiveReset(new StreamError(code, message, false));
   }
 
   /** Tells that data was passed on. Every byte given to the sink is acknowledged once. */
@@ -227,12 +248,15 @@ export class Stream {
 
   /** A frame of the other side, whose credit the session has counted already. */
   receiveHead(head: Uint8Array, body: Uint8Array, end: boolean): void {
+    // Counting these very bytes may have shed the stream.
+    if (this.#isReset) return;
     if (end) this.#remoteEnded = true;
     this.#sink?.onHead(head, body, end);
     this.#settle();
   }
 
   receiveData(chunk: Uint8Array, end: boolean): void {
+    if (this.#isReset) return;
     if (end) this.#remoteEnded = true;
     this.#sink?.onData(chunk, end);
     this.#settle();
@@ -275,3 +299,4 @@ export class Stream {
 }
 
 const EMPTY = new Uint8Array(0);
+const NO_TRAILERS: string[] = [];

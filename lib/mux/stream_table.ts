@@ -8,7 +8,7 @@
  */
 import { ProtocolError } from "../wire/errors.ts";
 import { STREAM_ID_MAX } from "../wire/frame.ts";
-import type { Stream } from "./stream.ts";
+import type { Stream, StreamError } from "./stream.ts";
 
 /** From this id on a session asks to be replaced, long before ids run out. */
 const STREAM_ID_RETIRE = STREAM_ID_MAX - 100_000;
@@ -84,6 +84,23 @@ export class StreamTable {
 
   isPeers(id: number): boolean {
     return id > 0 && (id & 1) === this.#peerParity;
+  }
+
+  /**
+   * Cuts all streams off, at the end of the session.
+   *
+   * @returns The first fault of a sink: one that is broken must not keep the others from being told.
+   */
+  resetAll(error: StreamError): unknown {
+    let firstFault: unknown;
+    for (const stream of this.values()) {
+      try {
+        stream.receiveReset(error);
+      } catch (fault) {
+        firstFault ??= fault;
+      }
+    }
+    return firstFault;
   }
 
   /** All streams, also while some are closed in the loop. */

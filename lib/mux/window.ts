@@ -74,14 +74,19 @@ export class ReceiveWindow {
 
   /** Takes bytes off the wire. @throws {ProtocolError} `flowControl`, when they were not granted. */
   receive(bytes: number): void {
+    this.check(bytes);
+    this.#grantedBytes -= bytes;
+    this.#heldBytes += bytes;
+  }
+
+  /** @throws {ProtocolError} `flowControl`, when so many bytes were not granted. */
+  check(bytes: number): void {
     if (bytes > this.#grantedBytes) {
       throw new ProtocolError(
         "flowControl",
         `Cannot take ${bytes} bytes: ${this.#grantedBytes} were granted`,
       );
     }
-    this.#grantedBytes -= bytes;
-    this.#heldBytes += bytes;
   }
 
   /** Tells that held bytes were passed on (or thrown away). */

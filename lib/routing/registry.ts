@@ -86,7 +86,7 @@ export class Registry {
 
   /** Whether a link serves it now, or did since the start. */
   knows(service: string): boolean {
-    return this.#seen.has(service);
+    return this.#seen.has(service) || this.#byService.has(service);
   }
 
   /** How many links a service has. */

@@ -9,6 +9,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { assert } from "../assert.ts";
 import { ProtocolError } from "./errors.ts";
 
 /** The longest encoded head. Over it the gateway answers 431 and the agent resets with `badResponse`. */
@@ -102,6 +103,7 @@ function prefixed(text: string): string {
 }
 
 function list(fields: string[]): string {
+  assert(fields.length % 2 === 0, "every field has a name and a value");
   const count = fields.length >>> 1;
   if (count > FIELDS_MAX) {
     throw new RangeError(`Cannot encode ${count} fields: at most ${FIELDS_MAX} are allowed`);

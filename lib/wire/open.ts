@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { assert } from "../assert.ts";
 import { ErrorCode, type ErrorName, errorName, ProtocolError } from "./errors.ts";
 import { FRAME_PAYLOAD_BYTES_MAX, readUint32, writeUint32 } from "./frame.ts";
+import { WINDOW_BYTES_MAX } from "./hello.ts";
 
 /** What a stream carries. */
 export const StreamKind = { http: 0x01, upgrade: 0x02 } as const;
@@ -34,9 +35,12 @@ export interface OpenPayload {
   body: Uint8Array;
 }
 
+/** What OPEN is made of; often there is no body yet. */
+export type OpenParts = Omit<OpenPayload, "body"> & { body?: Uint8Array };
+
 /** Encodes OPEN. The parts are copied. */
-export function encodeOpen(open: OpenPayload): Uint8Array {
-  const { service, head, body } = open;
+export function encodeOpen(open: OpenParts): Uint8Array {
+  const { service, head, body = NO_BYTES } = open;
   const payload = new Uint8Array(8 + service.length + head.length + body.length);
   assert(open.kind !== undefined, "a stream is opened with a known kind");
   payload[0] = StreamKind[open.kind];
@@ -54,7 +58,7 @@ export function encodeOpen(open: OpenPayload): Uint8Array {
 /**
  * Decodes OPEN.
  *
- * @throws {ProtocolError} `protocol`, when it is cut short.
+ * @throws {ProtocolError} `protocol`, when it is cut short, or its window is over `WINDOW_BYTES_MAX`.
  */
 export function decodeOpen(payload: Uint8Array): OpenPayload {
   if (payload.length < 8) throw new ProtocolError("protocol", "Cannot take OPEN: it is cut short");
@@ -68,8 +72,12 @@ export function decodeOpen(payload: Uint8Array): OpenPayload {
     throw new ProtocolError("protocol", "Cannot take OPEN: the service name does not fit");
   }
   const service = Buffer.from(payload.buffer, payload.byteOffset + 6, serviceLength).toString("latin1");
+  const windowBytes = readUint32(payload, 1);
+  if (windowBytes > WINDOW_BYTES_MAX) {
+    throw new ProtocolError("protocol", "Cannot take OPEN: its window is over 2^31 - 1 bytes");
+  }
   const { head, body } = splitHead(payload, 6 + serviceLength);
-  return { kind, service, windowBytes: readUint32(payload, 1), head, body };
+  return { kind, service, windowBytes, head, body };
 }
 
 /** Encodes HEAD: a response head, and body bytes that were there with it. The parts are copied. */

@@ -321,6 +321,11 @@ export class RawTarget {
     return this;
   }
 
+  /** How many requests came for a target. */
+  count(target: string): number {
+    return this.seen.filter((seen) => seen.target === target).length;
+  }
+
   /** Waits for a request whose target is this, past or to come. */
   async request(target: string, timeoutMs = WAIT_MS_MAX): Promise<SeenRequest> {
     const deadlineMs = Date.now() + timeoutMs;
@@ -372,7 +377,9 @@ export class RawTarget {
 
 const answerOk: RawAnswer = async (connection, seen) => {
   await readBody(connection, seen);
-  connection.write(seen.method === "HEAD" ? answer(200, undefined, ["Content-Length: 2"]) : answer(200, "ok"));
+  connection.write(
+    seen.method === "HEAD" ? answer(200, undefined, ["Content-Length: 2"]) : answer(200, "ok"),
+  );
 };
 
 /** An answer as text. With a body it gets a Content-Length. */

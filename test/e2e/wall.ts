@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { mint } from "../../lib/admin/token_commands.ts";
 import {
   bunBinary,
-  isBuilt,
   type ProcessGroup,
   type ProcessOptions,
   ROOT,
@@ -141,22 +140,20 @@ function newestSourceMs(): number {
 }
 
 /**
- * True when a bundle or executable is there to be tested; one that is older than the source is built again first.
+ * Builds a bundle or executable that is missing or older than the source; call it before the first test.
  *
- * Executables are not made when there are none: that is for those who ask for them.
+ * @throws {Error} With what the build said.
  */
-export function isTestable(runtime: Runtime): boolean {
-  if (runtime === "bun" || runtime === "deno") return true;
+export function ensureBuilt(runtime: Runtime): void {
+  if (runtime === "bun" || runtime === "deno") return;
   const isExecutable = runtime === "executable";
-  if (isExecutable && !isBuilt(runtime)) return false;
   const suffix = isExecutable ? "" : ".js";
   const files = ["gateway", "agent"].map((script) => join(ROOT, "dist", `netwall-${script}${suffix}`));
   const newestMs = newestSourceMs();
-  if (files.every((file) => existsSync(file) && statSync(file).mtimeMs >= newestMs)) return true;
+  if (files.every((file) => existsSync(file) && statSync(file).mtimeMs >= newestMs)) return;
   const args = ["test/support/build.ts", ...(isExecutable ? ["--compile"] : [])];
   const { status, stderr } = spawnSync(bunBinary(), args, { cwd: ROOT, encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot build what is to be tested: ${stderr}`);
-  return true;
 }
 
 /** Asks again until the answer is what is wanted, with a deadline. */

@@ -12,8 +12,23 @@ import { join } from "node:path";
 import process from "node:process";
 import { bunBinary, denoBinary, ROOT } from "./processes.ts";
 
-/** For npm's bins. Added afterwards: a shebang in the source makes the bundler write imports that Deno refuses. */
-const SHEBANG = "#!/usr/bin/env node\n";
+/**
+ * What makes a bundle a command: a shell script in two lines, the second of which JavaScript reads as a text.
+ *
+ * Not `#!/usr/bin/env node`: where Node is installed even `bunx` would obey it, and Node 20 lacks `node:sqlite`.
+ * Added afterwards, as a shebang in the source makes the bundler write imports that Deno refuses.
+ */
+const LAUNCHER = [
+  "#!/bin/sh",
+  [
+    '":" //; file=$(readlink -f "$0")',
+    'command -v bun >/dev/null && exec bun "$file" "$@"',
+    'command -v deno >/dev/null && exec deno run -A "$file" "$@"',
+    'echo "Cannot start netwall: neither bun nor deno is on PATH: install one: https://bun.sh, https://deno.com" >&2',
+    "exit 1",
+  ].join("; "),
+  "",
+].join("\n");
 
 const SCRIPTS = ["gateway", "agent"] as const;
 type Script = typeof SCRIPTS[number];
@@ -38,7 +53,7 @@ function bundle(script: Script): void {
   const path = `dist/netwall-${script}.js`;
   run(bunBinary(), ["build", "--target=node", "--minify", `--outfile=${path}`, `${script}.ts`]);
   const text = readFileSync(join(ROOT, path), "utf8");
-  writeFileSync(join(ROOT, path), text.startsWith("#!") ? text : SHEBANG + text);
+  writeFileSync(join(ROOT, path), LAUNCHER + text);
   chmodSync(join(ROOT, path), 0o755);
   report(path);
 }

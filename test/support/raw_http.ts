@@ -200,9 +200,8 @@ export class RecordingTarget extends Changing {
       const length = /\r\ncontent-length: *(\d+)\r\n/i.exec(head)?.[1];
       let total = head.length + Number(length ?? 0);
       if (/\r\ntransfer-encoding: *chunked\r\n/i.test(head)) {
-        const last = /(?:^|\r\n)0\r\n(?:[^\r\n]+\r\n)*\r\n/.exec(text.slice(end + 4));
-        if (!last) return;
-        total = head.length + last.index + last[0].length;
+        total = endOfChunks(text, head.length);
+        if (total < 0) return;
       }
       if (text.length < total) return;
       this.unread[connection] = text.slice(total);
@@ -211,6 +210,21 @@ export class RecordingTarget extends Changing {
       this.requests.push(request);
       this.onRequest(request, socket);
     }
+  }
+}
+
+/** Where the last chunk and its trailers end, or -1 while that has not come. */
+function endOfChunks(text: string, from: number): number {
+  for (let at = from;;) {
+    const lineEnd = text.indexOf("\r\n", at);
+    if (lineEnd < 0) return -1;
+    const size = parseInt(text.slice(at, lineEnd), 16);
+    if (size > 0) {
+      at = lineEnd + 2 + size + 2;
+      continue;
+    }
+    const trailers = /^(?:[^\r\n]+\r\n)*\r\n/.exec(text.slice(lineEnd + 2));
+    return trailers ? lineEnd + 2 + trailers[0].length : -1;
   }
 }
 

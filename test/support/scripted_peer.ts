@@ -69,7 +69,14 @@ export class ScriptedPeer extends Changing {
   }
 
   /** Opens a stream with a request, as a gateway would. */
-  open(id: number, kind: StreamKindName, service: string, request: Uint8Array, end: boolean, body = ""): this {
+  open(
+    id: number,
+    kind: StreamKindName,
+    service: string,
+    request: Uint8Array,
+    end: boolean,
+    body = "",
+  ): this {
     const open = { kind, service, windowBytes: 1 << 18, head: request, body: bytes(body) };
     return this.frame(FrameType.open, end ? FLAG_END : 0, id, encodeOpen(open));
   }

@@ -56,7 +56,10 @@ export async function startWall(options: WallOptions): Promise<Wall> {
   const adminPort = portOf(String(gateway.addresses["admin"]));
   const agents: { stop(graceMs: number): Promise<void> }[] = [];
   const token = (serve: string[], ttlMs = 3_600_000): Promise<string> =>
-    mint({ data, name: "box", serve, reach: [], egress: false, namespace: "default", image: "", ttlMs }, Date.now());
+    mint(
+      { data, name: "box", serve, reach: [], egress: false, namespace: "default", image: "", ttlMs },
+      Date.now(),
+    );
   const admin = async (path: string): Promise<string> => {
     const secret = readFileSync(join(data, "admin-token"), "utf8").trim();
     const headers = { authorization: `Bearer ${secret}` };
@@ -64,7 +67,7 @@ export async function startWall(options: WallOptions): Promise<Wall> {
   };
   const wall: Wall = {
     ...{ port: portOf(address), adminPort, data, log: lines, token, admin },
-    async link(agentFlags, handler) {
+    async link(agentFlags, handler): Promise<{ stop(graceMs: number): Promise<void> }> {
       const minted = await token(["*"]);
       const all = { gateway: [`ws://${address}`], token: minted, ...agentFlags };
       const config = loadConfig({ schema: agentConfig, flags: all, env: {} });
@@ -74,12 +77,14 @@ export async function startWall(options: WallOptions): Promise<Wall> {
       await agent.ready;
       return agent;
     },
-    async metric(name, labels = "") {
+    async metric(name, labels = ""): Promise<number> {
       const sums = (await admin("/metrics")).split("\n")
-        .filter((line) => (line.startsWith(`${name}{`) || line.startsWith(`${name} `)) && line.includes(labels));
+        .filter((line) =>
+          (line.startsWith(`${name}{`) || line.startsWith(`${name} `)) && line.includes(labels)
+        );
       return sums.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
     },
-    async close() {
+    async close(): Promise<void> {
       for (const agent of agents) await agent.stop(0);
       await gateway.stop(0);
       rmSync(data, { recursive: true, force: true });
