@@ -94,6 +94,7 @@ export class VisitorServer {
     this.#server.on("drop", () => options.onRefused?.());
     // The target decides whether it wants the body; its 100 is passed on.
     this.#server.on("checkContinue", onRequest);
+    this.#server.on("checkExpectation", onRequest);
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
       if (this.#newest.get(socket)?.isLast) socket.end();
       else if (this.#mayRefuse(socket)) refuseUnreadable(error, socket);

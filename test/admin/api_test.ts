@@ -4,6 +4,7 @@
  * @module
  */
 import { afterEach, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import { listenAdmin } from "../../lib/admin/listener.ts";
 import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
 import type { Session } from "../../lib/mux/session.ts";
 import { Registry } from "../../lib/routing/registry.ts";
+import { bunBinary } from "../support/processes.ts";
 import { exchangeRaw, RawVisitor } from "../support/raw_http.ts";
 
 const TOKEN = "admin-token-of-the-test-0123456789abcdef";
@@ -154,6 +156,21 @@ describe("the listener", () => {
     listener.close();
     for (let i = 0; i < 100 && existsSync(path); i++) await new Promise((resolve) => setTimeout(resolve, 5));
     expect(existsSync(path)).toBe(false);
+  });
+
+  test("a socket file that a killed process left behind is replaced, one in use is not", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "netwall-admin-"));
+    closers.push(() => rmSync(dir, { recursive: true }));
+    const path = join(dir, "admin.sock");
+    const script = `require("net").createServer().listen(${
+      JSON.stringify(path)
+    }, () => process.kill(process.pid, "SIGKILL"))`;
+    spawnSync(bunBinary(), ["-e", script]);
+    const isLeft = existsSync(path);
+    const listener = await listenAdmin(app(), { path });
+    closers.push(() => listener.close());
+    await expect(listenAdmin(app(), { path })).rejects.toThrow(/another process/);
+    expect(isLeft).toBe(true);
   });
 
   test("a port that is taken rejects", async () => {

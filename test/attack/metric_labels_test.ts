@@ -36,6 +36,13 @@ test("random hosts, services, paths, methods and tokens leave no series behind",
   expect(await rig.wall.admin("/metrics")).not.toMatch(/r\d+-/);
 });
 
+test("a service that nobody ever served is away at first, since its agent may be on its way back", async () => {
+  const text = await rig.attack("GET / HTTP/1.1\r\nHost: nobody.example.com\r\n\r\n");
+  expect(text).toMatch(/^HTTP\/1.1 503 /);
+  expect(text).toMatch(/\r\nRetry-After: \d+\r\n/);
+  expect(await rig.attack("GET / HTTP/1.1\r\nHost: nobody.org\r\n\r\n")).toMatch(/^HTTP\/1.1 404 /);
+});
+
 test("what operators were promised moves under traffic", async () => {
   const { wall } = rig;
   const before = await wall.metric("netwall_requests_total", 'service="web",status="2xx"');

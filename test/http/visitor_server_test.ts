@@ -74,6 +74,12 @@ describe("ways in", () => {
     expect(parseAnswers(waits.text)[0]?.head).toMatch(/connection: close/i);
   });
 
+  test("an expectation that nobody knows arrives like any other request", async () => {
+    const { port, arrivals } = await serve();
+    await visit(port, "GET /e HTTP/1.1\r\nHost: x\r\nExpect: the-unexpected\r\n\r\n").untilText("/e");
+    expect(arrivals).toHaveLength(1);
+  });
+
   test("CONNECT is 405 and never arrives", async () => {
     const { port, arrivals } = await serve();
     const text = await visit(port, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nevil").untilClosed();

@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { describe, expect, test } from "bun:test";
+import type { Link, LinkHandlers } from "../../lib/link/link.ts";
 import { MemoryBudget } from "../../lib/mux/budget.ts";
 import { VIEW_SHARE_MAX } from "../../lib/mux/incoming.ts";
 import {
@@ -13,7 +14,10 @@ import {
   STREAM_WINDOW_BYTES,
   STREAM_WINDOW_BYTES_MIN,
 } from "../../lib/mux/receiver.ts";
+import { Session } from "../../lib/mux/session.ts";
 import { Stream, type StreamHost } from "../../lib/mux/stream.ts";
+import { encodeHello } from "../../lib/wire/hello.ts";
+import { concat, naiveEncode } from "../support/naive_codec.ts";
 import { DATA_BYTES_MAX, FrameType, readUint32 } from "../../lib/wire/frame.ts";
 import {
   endPair,
@@ -22,7 +26,8 @@ import {
   readyPair,
   RESPONSE,
   settle,
-  type Side,
+  Side,
+  sideOptions,
   startAgainstRaw,
   TestSink,
   until,
@@ -152,6 +157,42 @@ describe("turns", () => {
         .reduce((sum, { payload }) => sum + payload.length, 0);
     await until(() => bytesOf(3) === 1 << 20, "the stream with credit");
     expect(bytesOf(1)).toBe(5);
+    side.session.close("none", "");
+  });
+
+  test("go on over a link that takes all at once and so owes no drain event", async () => {
+    let [turnBytes, sentBytes] = [0, 0];
+    let handlers: LinkHandlers | undefined;
+    const link: Link = {
+      peer: "fake",
+      get bufferedBytes() {
+        return turnBytes;
+      },
+      start: (given) => void (handlers = given),
+      send: (chunk) => {
+        turnBytes += chunk.length;
+        sentBytes += chunk.length;
+        queueMicrotask(() => turnBytes = 0);
+      },
+      close: () => {},
+      terminate: () => {},
+    };
+    const side = new Side();
+    side.session = new Session(link, sideOptions(side));
+    side.session.start();
+    handlers!.onMessage(concat([
+      naiveEncode({
+        ...{ type: FrameType.hello, flags: 0, streamId: 0 },
+        payload: encodeHello({
+          ...{ versionMin: 1, versionMax: 1, streamWindowBytes: 8 << 20, sessionWindowBytes: 8 << 20 },
+          ...{ streamsMax: 1, fields: [] },
+        }),
+      }),
+    ]));
+    const { stream, sink } = side.open(false);
+    expect(stream.write(new Uint8Array(3 << 20))).toBe(false);
+    await until(() => sink.drains > 0, "the rest to leave");
+    expect(sentBytes).toBeGreaterThan(3 << 20);
     side.session.close("none", "");
   });
 

@@ -150,6 +150,23 @@ describe("a stream", () => {
     side.session.close("none", "");
   });
 
+  test("that ends while bytes wait ends with the last of them, once", async () => {
+    const { side, peer } = await startAgainstRaw("agent");
+    side.serve = (stream) => void stream.sendHead(RESPONSE, pattern(1000), true);
+    peer.open(1, true, { windowBytes: 300 }).send();
+    await until(() => peer.seen(FrameType.data).length === 1, "the first bytes");
+    expect(side.session.streamsOpen).toBe(1);
+    peer.credit(1, 5000).send();
+    await until(() => peer.seen(FrameType.data).length === 2, "the last bytes");
+    await settle();
+    expect(peer.seen(FrameType.data).map(({ flags, payload }) => [flags, payload.length])).toEqual([
+      [0, 300],
+      [1, 700],
+    ]);
+    expect([peer.seen(FrameType.end).length, side.session.streamsOpen]).toEqual([0, 0]);
+    side.session.close("none", "");
+  });
+
   test("ends one way and goes on the other, from either side", async () => {
     for (const first of ["gateway", "agent"] as const) {
       const pair = await readyPair();
