@@ -32,13 +32,28 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   seal: [],
   config: ["policy", "routing", "auth", "link"],
   admin: ["auth", "policy", "events", "metrics", "routing"],
+  // The parts of gateway.ts that would make it too long to read: only the script uses them.
+  gateway: [
+    "wire",
+    "link",
+    "mux",
+    "http",
+    "routing",
+    "auth",
+    "metrics",
+    "tls",
+    "runtime",
+    "config",
+    "cli",
+    "admin",
+  ],
   cli: [],
   runtime: ["link"],
   tls: ["runtime"],
 };
 
 /** What an agent never reaches, by whatever way: it runs beside the service and holds nothing of the edge. */
-const GATEWAY_ONLY = ["routing", "policy", "waf", "events", "admin"];
+const GATEWAY_ONLY = ["routing", "policy", "waf", "events", "admin", "gateway"];
 
 const LIB_LINES_MAX = 300;
 const SCRIPT_LINES_MAX = 400;

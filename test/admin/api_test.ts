@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adminApp } from "../../lib/admin/api.ts";
-import { listenAdmin } from "../../lib/admin/listener.ts";
+import { listenAdmin } from "../../lib/gateway/admin_listener.ts";
 import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
 import type { Session } from "../../lib/mux/session.ts";
 import { Registry } from "../../lib/routing/registry.ts";

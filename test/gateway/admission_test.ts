@@ -13,7 +13,7 @@ import { loadOrCreateKey } from "../../lib/auth/key_store.ts";
 import { createTokenId, mintToken, type SigningKey } from "../../lib/auth/token.ts";
 import { dialLink } from "../../lib/link/dial.ts";
 import { MemoryBudget } from "../../lib/mux/budget.ts";
-import { Admission, type AdmissionEvent, LINK_SERVICES_MAX } from "../../lib/routing/admission.ts";
+import { Admission, type AdmissionEvent, LINK_SERVICES_MAX } from "../../lib/gateway/admission.ts";
 import { Registry } from "../../lib/routing/registry.ts";
 import { FrameType } from "../../lib/wire/frame.ts";
 import { decodeFarewell } from "../../lib/wire/open.ts";

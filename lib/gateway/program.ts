@@ -20,7 +20,7 @@ import { ListenFault } from "../http/visitor_server.ts";
 import { ListenError } from "../runtime/listen_tls.ts";
 import { environmentOf, type FlagValues } from "../settings.ts";
 import { CertificateError } from "../tls/pair.ts";
-import { listTokens, mint, revokeTokens } from "./token_commands.ts";
+import { listTokens, mint, revokeTokens } from "../admin/token_commands.ts";
 
 const SERVE = {
   name: "serve",

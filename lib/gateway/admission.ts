@@ -19,7 +19,7 @@ import type { SessionEnd } from "../mux/session_options.ts";
 import type { ErrorName } from "../wire/errors.ts";
 import { type Hello, helloField } from "../wire/hello.ts";
 import { isServiceName } from "../service_name.ts";
-import type { Attachment, Registry } from "./registry.ts";
+import type { Attachment, Registry } from "../routing/registry.ts";
 
 /** Services of one link. */
 export const LINK_SERVICES_MAX = 256;

@@ -16,8 +16,8 @@ import { loadConfig } from "../config/load.ts";
 import { sampleApp } from "../http/sample_app.ts";
 import { createLogger, type Logger } from "../log.ts";
 import type { FlagValues } from "../settings.ts";
-import { GATEWAY_ENVIRONMENT } from "./gateway_program.ts";
-import { mint } from "./token_commands.ts";
+import { GATEWAY_ENVIRONMENT } from "./program.ts";
+import { mint } from "../admin/token_commands.ts";
 
 /** A trial ends when its user says so. */
 const GRACE_MS = 1_000;

@@ -6,7 +6,12 @@
 import type { CertificateFiles, CertificateFinding } from "../tls/certificates.ts";
 import { CertificateStore } from "../tls/certificates.ts";
 import { TlsFront } from "../tls/front.ts";
-import { type Arrival, type ListenAt, VisitorServer, type VisitorServerOptions } from "./visitor_server.ts";
+import {
+  type Arrival,
+  type ListenAt,
+  VisitorServer,
+  type VisitorServerOptions,
+} from "../http/visitor_server.ts";
 
 /** How often certificate files are looked at. */
 const CERTIFICATES_POLL_MS = 1_000;

@@ -10,7 +10,7 @@ import { type Visit, writeAnswer } from "../http/visit.ts";
 import type { Arrival } from "../http/visitor_server.ts";
 import type { Logger } from "../log.ts";
 import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../admin/problem.ts";
 
 /** How soon a visitor may try again when no agent is there. */
 const RETRY_AFTER_SECONDS = 2;
