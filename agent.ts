@@ -26,6 +26,7 @@ import { TargetClient } from "./lib/http/target_client.ts";
 import { dialLink, formatGateway, type GatewayAddress as DialAddress } from "./lib/link/dial.ts";
 import { Dialer, type DialerState } from "./lib/link/dialer.ts";
 import { type Link, LinkError } from "./lib/link/link.ts";
+import { isLoopback } from "./lib/link/proxy.ts";
 import { createLogger, type Logger } from "./lib/log.ts";
 import { MemoryBudget } from "./lib/mux/budget.ts";
 import { Session } from "./lib/mux/session.ts";
@@ -115,6 +116,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   for (const gateway of config.gateway) {
     const address = dialAddress(gateway);
     const where = formatGateway(address);
+    if (address.kind === "tcp" && !address.secure && !isLoopback(address.host)) {
+      log.warn("the link is not encrypted: the token and all data can be read on the way, use wss://", {
+        gateway: where,
+      });
+    }
     for (let i = 0; i < config.links; i++) {
       const dialer: Dialer = new Dialer({
         dial: (signal) =>

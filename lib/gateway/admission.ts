@@ -21,6 +21,8 @@ import { type Hello, helloField } from "../wire/hello.ts";
 import { isServiceName } from "../service_name.ts";
 import type { Attachment, Registry } from "../routing/registry.ts";
 
+/** Links at once. They share `connectionsMax` with visitors, whom a stolen token must not be able to keep out. */
+export const LINKS_MAX = 5_000;
 /** Services of one link. */
 export const LINK_SERVICES_MAX = 256;
 /** The longest claim that is kept. */
@@ -42,6 +44,8 @@ export interface AdmissionOptions {
   /** Streams open at once on one link. */
   streamsMax: number;
   sessionWindowBytes: number;
+  /** Links at once. @default LINKS_MAX */
+  linksMax?: number;
   /** What this gateway says of itself: flat names and values. */
   helloFields: string[];
   onEvent(event: AdmissionEvent): void;
@@ -98,6 +102,15 @@ export class Admission {
   }
 
   async #authenticate(request: IncomingMessage): Promise<LinkAuthentication<TokenClaims>> {
+    if (this.#sessions.size >= (this.#options.linksMax ?? LINKS_MAX)) {
+      return {
+        ok: false,
+        status: 503,
+        code: "busy",
+        message: "Too many agents are linked",
+        retryAfterSeconds: 5,
+      };
+    }
     const token = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? "";
     try {
       const { key, isRevoked } = this.#options;

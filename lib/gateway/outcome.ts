@@ -51,6 +51,7 @@ export class Outcomes {
   /** There is nobody to ask, or nobody answered. */
   fail(visit: Visit, failure: Failure, detail: string): void {
     const status = FAILURE_STATUS[failure];
+    if (failure === "connection_limit_reached") this.#metrics.dropped("streams");
     this.#metrics.failure(visit.service, failure);
     this.#metrics.request(visit.service, status, secondsOf(visit), 0, 0);
     this.#answer(visit, status, detail, failure, []);

@@ -44,6 +44,7 @@ class Rig extends Changing {
         streamsMax: 10,
         sessionWindowBytes: 1 << 20,
         helloFields: [],
+        linksMax: 3,
       },
       isRevoked: (id) => this.revoked.has(id),
       budget: new MemoryBudget(1 << 24, true),
@@ -100,6 +101,19 @@ class Rig extends Changing {
 async function goneWith(peer: ScriptedPeer): Promise<{ code: string; detail: string }> {
   return decodeFarewell((await peer.frameOf(FrameType.goAway)).payload);
 }
+
+test("links are bounded, and one that ends makes room for another", async () => {
+  const rig = await new Rig().start();
+  const token = await rig.token(["web"]);
+  const peers = [];
+  for (let i = 0; i < 3; i++) peers.push(await rig.dial(token, ["services", "web"]));
+  await rig.until(() => rig.registry.links("web") === 3, () => `${rig.registry.links("web")} links`);
+  await expect(rig.dial(token, ["services", "web"])).rejects.toThrow("Too many agents");
+  expect(rig.admission!.sessions()).toHaveLength(3);
+  peers[0]!.close();
+  await rig.eventOf("lost");
+  await rig.dial(token, ["services", "web"]);
+});
 
 describe("services", () => {
   test("what the token names is served, and ends with the link", async () => {
