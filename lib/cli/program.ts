@@ -105,6 +105,8 @@ let started = false;
 export function runAsMain(isMain: boolean, main: (argv: string[]) => Promise<ExitCode>): void {
   if (!isMain || started) return;
   started = true;
+  // Whoever read the log may go away. Without a listener each lost line is an uncaught error, which would be logged.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   main(process.argv.slice(2)).then((code) => {
     process.exitCode = code;
     // What was printed to a pipe must get out before the process ends.

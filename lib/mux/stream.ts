@@ -121,10 +121,9 @@ export class Stream {
    *
    * @returns False when part of the body has to wait.
    */
-  sendHead(head: Uint8Array, body?: Uint8Array, end = false): boolean {
+  sendHead(head: Uint8Array, chunk: Uint8Array = EMPTY, end = false): boolean {
     if (!this.writable) return true;
     assert(this.#queuedBytes === 0, "a head leaves before its body");
-    const chunk = body ?? EMPTY;
     // A body that does not fit behind its head, or for which there is no credit, follows as data.
     if (chunk.length > 0 && chunk.length > Math.min(this.#roomBytes(), bodyRoom(head.length))) {
       this.#host.sendHead(this, head, EMPTY, false);
@@ -174,7 +173,7 @@ export class Stream {
    *
    * @param trailers Flat names and values. More than a frame may carry cuts the stream off, and the own sink is told.
    */
-  end(trailers: string[] = NO_TRAILERS): void {
+  end(trailers: string[] = []): void {
     if (!this.writable) return;
     let encoded: Uint8Array = EMPTY;
     try {
@@ -299,4 +298,3 @@ export class Stream {
 }
 
 const EMPTY = new Uint8Array(0);
-const NO_TRAILERS: string[] = [];
