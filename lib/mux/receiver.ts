@@ -1,7 +1,7 @@
 /**
  * The receiving half of flow control: what was granted, what is held, and when credit goes back.
  *
- * A stream's window starts at 256 KiB, or at what 20 MB/s need over the measured round trip, and doubles while its
+ * A stream's window starts at 256 KiB, or at what 12 MB/s need over the measured round trip, and doubles while its
  * reader empties it faster than credit can travel. All of it stays inside the session's window and the budgets: see
  * budget.ts for what happens when readers are slow.
  *
@@ -24,16 +24,22 @@ export const STREAM_WINDOW_BYTES_MIN = 64 * 1024;
 /** The most that a stream's window grows to: 20 MB/s at 200 ms. */
 export const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
 
-/** What a stream should be able to carry from its first byte on: 20 MB/s, in bytes for a ms of round trip. */
-const BYTES_PER_RTT_MS = 20_000;
+/** What a stream should be able to carry from its first byte on: 12 MB/s, in bytes for a ms of round trip. */
+const BYTES_PER_RTT_MS = 12_000;
 
-/** The share of the session's window that may go into grown stream windows. */
-const GROWTH_SHARE = 4;
+/**
+ * The share of the session's window that may go into larger stream windows: three quarters at their opening on a long
+ * line, one quarter by growth. Readers that grew their windows and then stall must leave room for all others.
+ */
+const OPEN_SHARE = 3 / 4;
+const GROWTH_SHARE = 1 / 4;
 
 /** What a piece of body that waits costs besides its bytes: a peer that sends single bytes would fill the memory. */
 export const HELD_PIECE_BYTES = 128;
 
 export interface ReceiverHost extends BudgetHolder {
+  /** @param queued Whether bytes that wait to be sent count too: those are not in the session's window. @default true */
+  stalest(queued?: boolean): StalestStream | undefined;
   readonly rttMs: number;
   /** Puts credit on the wire; stream 0 is the session. */
   sendCredit(streamId: number, bytes: number): void;
@@ -44,7 +50,8 @@ export class Receiver {
   readonly #host: ReceiverHost;
   readonly #process: MemoryBudget;
   readonly #own: MemoryBudget;
-  readonly #growthBytesMax: number;
+  /** Holds for the session's own budget what is in its window, and nothing else. */
+  readonly #window: BudgetHolder = { stalest: () => this.#host.stalest(false) };
   /** Streams that are over, and whose reader still has bytes to take. */
   readonly #lingering = new Set<Stream>();
   #grownBytes = 0;
@@ -56,8 +63,7 @@ export class Receiver {
     this.window = new ReceiveWindow(sessionWindowBytes);
     this.#own = new MemoryBudget(sessionWindowBytes, false, processBudget.timing);
     this.#process = processBudget;
-    this.#growthBytesMax = sessionWindowBytes / GROWTH_SHARE;
-    this.#own.register(host);
+    this.#own.register(this.#window);
     this.#process.register(host);
   }
 
@@ -71,7 +77,7 @@ export class Receiver {
     if (this.#pressed()) return STREAM_WINDOW_BYTES_MIN;
     const wanted = Math.round(this.#host.rttMs * BYTES_PER_RTT_MS);
     const limit = Math.min(STREAM_WINDOW_BYTES_MAX, Math.floor(this.window.windowBytes / 8));
-    const spare = Math.max(0, Math.floor(this.#growthBytesMax - this.#grownBytes));
+    const spare = Math.max(0, Math.floor(this.window.windowBytes * OPEN_SHARE - this.#grownBytes));
     return Math.max(STREAM_WINDOW_BYTES, Math.min(wanted, limit, STREAM_WINDOW_BYTES + spare));
   }
 
@@ -93,7 +99,7 @@ export class Receiver {
     stream.receiveWindow.receive(bytes);
     let cost = bytes;
     if (stream.receiveWindow.heldBytes === bytes) {
-      stream.lastConsumedMs = performance.now();
+      stream.lastMovedMs = performance.now();
     } else {
       stream.overheadBytes += HELD_PIECE_BYTES;
       cost += HELD_PIECE_BYTES;
@@ -153,16 +159,20 @@ export class Receiver {
   }
 
   /** The stream whose reader has waited longest, of the open ones and of those that are over here already. */
-  stalest(open: Iterable<Stream>, shed: (stream: Stream) => void): StalestStream | undefined {
-    const chosen = stalestOf(open, stalestOf(this.#lingering, undefined));
-    return chosen && { sinceMs: chosen.lastConsumedMs, shed: () => shed(chosen) };
+  stalest(
+    open: Iterable<Stream>,
+    queued: boolean,
+    shed: (stream: Stream) => void,
+  ): StalestStream | undefined {
+    const chosen = stalestOf(open, queued, stalestOf(this.#lingering, queued, undefined));
+    return chosen && { sinceMs: chosen.lastMovedMs, shed: () => shed(chosen) };
   }
 
   /** Lets go of the budgets at the end of the session, once nothing is held. */
   stop(): void {
     this.#stopped = true;
     if (this.#lingering.size > 0) return;
-    this.#own.unregister(this.#host);
+    this.#own.unregister(this.#window);
     this.#process.unregister(this.#host);
   }
 
@@ -178,7 +188,7 @@ export class Receiver {
     const current = stream.receiveWindow.windowBytes;
     const next = Math.min(current * 2, STREAM_WINDOW_BYTES_MAX);
     const extra = grown(next) - grown(current);
-    if (this.#pressed() || this.#grownBytes + extra > this.#growthBytesMax) return;
+    if (this.#pressed() || this.#grownBytes + extra > this.window.windowBytes * GROWTH_SHARE) return;
     this.#resize(stream, next);
   }
 
@@ -206,10 +216,14 @@ function takeOverhead(stream: Stream, bytes: number): number {
   return taken;
 }
 
-function stalestOf(streams: Iterable<Stream>, stalest: Stream | undefined): Stream | undefined {
+function stalestOf(
+  streams: Iterable<Stream>,
+  queued: boolean,
+  stalest: Stream | undefined,
+): Stream | undefined {
   for (const stream of streams) {
-    if (stream.receiveWindow.heldBytes === 0) continue;
-    if (!stalest || stream.lastConsumedMs < stalest.lastConsumedMs) stalest = stream;
+    if (stream.receiveWindow.heldBytes === 0 && !(queued && stream.queuedBytes > 0)) continue;
+    if (!stalest || stream.lastMovedMs < stalest.lastMovedMs) stalest = stream;
   }
   return stalest;
 }

@@ -12,7 +12,7 @@ import { type ErrorName, ProtocolError } from "../wire/errors.ts";
 import { FrameType, PING_BYTES } from "../wire/frame.ts";
 import { agreeVersion, decodeHello, type Hello } from "../wire/hello.ts";
 import { decodeFarewell, encodeFarewell, type StreamKindName } from "../wire/open.ts";
-import type { StalestStream } from "./budget.ts";
+import type { MemoryBudget, StalestStream } from "./budget.ts";
 import { Drain } from "./drain.ts";
 import { handleFrame, type IncomingContext } from "./incoming.ts";
 import { Keepalive } from "./keepalive.ts";
@@ -29,7 +29,6 @@ const RETIRE_GRACE_MS = 3_600_000;
 const DRAIN_PING = 0xff;
 
 export class Session implements StreamHost, ReceiverHost {
-  readonly link: Link;
   readonly #options: SessionOptions;
   readonly #streams: StreamTable;
   readonly #sender: Sender;
@@ -44,8 +43,7 @@ export class Session implements StreamHost, ReceiverHost {
   #drain: Drain | undefined;
   #ended = false;
 
-  constructor(link: Link, options: SessionOptions) {
-    this.link = link;
+  constructor(readonly link: Link, options: SessionOptions) {
     this.#options = options;
     this.#streams = new StreamTable(options.role);
     const onBacklog = (): void => this.close("overloaded", "Control frames pile up: the peer does not read");
@@ -182,7 +180,9 @@ export class Session implements StreamHost, ReceiverHost {
     this.#end({ code, message, remote: false }, true);
   }
 
-  // What streams ask of their session.
+  get budget(): MemoryBudget {
+    return this.#options.budget;
+  }
 
   get roomBytes(): number {
     return this.#sender.roomBytes;
@@ -224,11 +224,11 @@ export class Session implements StreamHost, ReceiverHost {
     this.#maybeDrained();
   }
 
-  stalest(): StalestStream | undefined {
+  stalest(queued = true): StalestStream | undefined {
     // Another session may be what needs the memory: a fault in this one is not to reach it.
-    const message = "The reader took nothing, and memory was short";
-    const shed = (stream: Stream): void => this.#guard(() => stream.cutOff("overloaded", message));
-    return this.#receiver.stalest(this.#streams.values(), shed);
+    const shed = (stream: Stream): void =>
+      this.#guard(() => stream.cutOff("overloaded", "The reader took nothing, and memory was short"));
+    return this.#receiver.stalest(this.#streams.values(), queued, shed);
   }
 
   #receiveHello(type: number, payload: Uint8Array): void {

@@ -11,6 +11,8 @@ import { assert } from "../assert.ts";
 import type { ErrorName } from "../wire/errors.ts";
 import { encodeFields } from "../wire/head.ts";
 import { bodyRoom } from "../wire/open.ts";
+import type { MemoryBudget } from "./budget.ts";
+import { SendQueue } from "./send_queue.ts";
 import { ReceiveWindow, SendWindow } from "./window.ts";
 
 /**
@@ -49,6 +51,8 @@ export interface StreamHost {
   /** `trailers` is an encoded list, or nothing. */
   sendEnd(stream: Stream, trailers: Uint8Array): void;
   sendReset(stream: Stream, code: ErrorName, detail: string): void;
+  /** The budget of the process. */
+  readonly budget: MemoryBudget;
   /** Puts the stream into the round of those that wait for credit or for the link. */
   wait(stream: Stream): void;
   /** Bytes that may leave now on this session, whatever the stream's own credit: 0 when the link is full. */
@@ -65,17 +69,15 @@ export class Stream {
   readonly service: string;
   readonly sendWindow: SendWindow;
   readonly receiveWindow: ReceiveWindow;
-  /** When the reader last took something, on the clock of `performance.now()`. */
-  lastConsumedMs = performance.now();
+  /** When a reader last took something, at either end, on the clock of `performance.now()`. */
+  lastMovedMs = performance.now();
   /** When credit was last returned, for the growth of the window. */
   lastCreditMs = 0;
   /** What the pieces that wait cost besides their bytes, as the session counts it. */
   overheadBytes = 0;
   readonly #host: StreamHost;
   #sink: StreamSink | undefined;
-  /** Pieces that wait for credit, in order. Bounded by what the owner writes after it was told to stop. */
-  readonly #queue: Uint8Array[] = [];
-  #queuedBytes = 0;
+  readonly #queue: SendQueue;
   /** Set when this side ends while pieces wait. */
   #trailers: Uint8Array | undefined;
   #needDrain = false;
@@ -85,6 +87,7 @@ export class Stream {
 
   constructor(host: StreamHost, id: number, service: string, sendBytes: number, receiveBytes: number) {
     this.#host = host;
+    this.#queue = new SendQueue(host.budget);
     this.id = id;
     this.service = service;
     this.sendWindow = new SendWindow(sendBytes);
@@ -104,7 +107,7 @@ export class Stream {
 
   /** True once both sides ended or the stream was reset. */
   get closed(): boolean {
-    return this.#isReset || (this.#localEnded && this.#remoteEnded && this.#queuedBytes === 0);
+    return this.#isReset || (this.#localEnded && this.#remoteEnded && this.#queue.bytes === 0);
   }
 
   get remoteEnded(): boolean {
@@ -113,7 +116,7 @@ export class Stream {
 
   /** Bytes written that wait for credit or for the link. */
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.bytes;
   }
 
   /**
@@ -123,7 +126,7 @@ export class Stream {
    */
   sendHead(head: Uint8Array, chunk: Uint8Array = EMPTY, end = false): boolean {
     if (!this.writable) return true;
-    assert(this.#queuedBytes === 0, "a head leaves before its body");
+    assert(this.#queue.bytes === 0, "a head leaves before its body");
     // A body that does not fit behind its head, or for which there is no credit, follows as data.
     if (chunk.length > 0 && chunk.length > Math.min(this.#roomBytes(), bodyRoom(head.length))) {
       this.#host.sendHead(this, head, EMPTY, false);
@@ -146,7 +149,7 @@ export class Stream {
    */
   write(chunk: Uint8Array): boolean {
     if (!this.writable || chunk.length === 0) return true;
-    if (this.#queuedBytes === 0) {
+    if (this.#queue.bytes === 0) {
       const room = Math.min(this.#roomBytes(), chunk.length);
       if (room === chunk.length) {
         this.sendWindow.spend(room);
@@ -159,11 +162,9 @@ export class Stream {
         chunk = chunk.subarray(room);
       }
     }
-    // A socket's buffer is not ours to keep, and a small rest must not pin a large one.
-    // (A Buffer's own `slice` would not copy.)
-    this.#queue.push(new Uint8Array(chunk));
-    this.#queuedBytes += chunk.length;
+    if (this.#queue.bytes === 0 && this.receiveWindow.heldBytes === 0) this.lastMovedMs = performance.now();
     this.#needDrain = true;
+    this.#queue.push(chunk);
     this.#host.wait(this);
     return false;
   }
@@ -183,7 +184,7 @@ export class Stream {
       throw error;
     }
     this.#localEnded = true;
-    if (this.#queuedBytes > 0) return void (this.#trailers = encoded);
+    if (this.#queue.bytes > 0) return void (this.#trailers = encoded);
     this.#host.sendEnd(this, encoded);
     this.#settle();
   }
@@ -204,7 +205,7 @@ export class Stream {
   /** Tells that data was passed on. Every byte given to the sink is acknowledged once. */
   consumed(bytes: number): void {
     if (bytes === 0 || this.#isReset) return;
-    this.lastConsumedMs = performance.now();
+    this.lastMovedMs = performance.now();
     this.receiveWindow.consume(bytes);
     this.#host.release(this, bytes);
   }
@@ -212,19 +213,16 @@ export class Stream {
   /** Sends what credit and room allow of what waits; the session's turn-taking calls this. */
   pump(quantumBytes: number): void {
     let room = Math.min(this.#roomBytes(), quantumBytes);
-    while (room > 0 && this.#queuedBytes > 0) {
-      const first = this.#queue[0]!;
-      const piece = first.length > room ? first.subarray(0, room) : first;
-      if (piece === first) this.#queue.shift();
-      else this.#queue[0] = first.subarray(room);
-      this.#queuedBytes -= piece.length;
+    if (room > 0) this.lastMovedMs = performance.now();
+    while (room > 0 && this.#queue.bytes > 0) {
+      const piece = this.#queue.take(room);
       room -= piece.length;
       this.sendWindow.spend(piece.length);
-      const last = this.#queuedBytes === 0 && this.#trailers !== undefined && this.#trailers.length === 0;
+      const last = this.#queue.bytes === 0 && this.#trailers !== undefined && this.#trailers.length === 0;
       this.#host.sendData(this, piece, last);
       if (last) return this.#settle();
     }
-    if (this.#queuedBytes > 0) return;
+    if (this.#queue.bytes > 0) return;
     if (this.#trailers !== undefined) {
       this.#host.sendEnd(this, this.#trailers);
       return this.#settle();
@@ -286,8 +284,7 @@ export class Stream {
   #discard(): void {
     if (this.#isReset) return;
     this.#isReset = true;
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
+    this.#queue.clear();
     const held = this.receiveWindow.heldBytes;
     if (held > 0) {
       this.receiveWindow.consume(held);

@@ -105,19 +105,20 @@ describe("a stream's window", () => {
       stalest: () => undefined,
       sendCredit: () => {},
     };
-    const receiver = new Receiver(host, 32 << 20, new MemoryBudget(64 << 20, false));
+    const budget = new MemoryBudget(64 << 20, false);
+    const receiver = new Receiver(host, 32 << 20, budget);
     const streams = [];
     let grownBytes = 0;
     for (let id = 1; id < 200; id += 2) {
       const windowBytes = receiver.openWindowBytes();
-      const stream = new Stream({} as StreamHost, id, "web", 0, windowBytes);
+      const stream = new Stream({ budget } as StreamHost, id, "web", 0, windowBytes);
       receiver.opened(stream);
       streams.push(stream);
       grownBytes += windowBytes - STREAM_WINDOW_BYTES;
       expect(Number.isInteger(windowBytes)).toBe(true);
     }
-    // A quarter of the session's window.
-    expect(grownBytes).toBe(8 << 20);
+    // Three quarters of the session's window.
+    expect(grownBytes).toBe(24 << 20);
     for (const stream of streams) receiver.closed(stream);
     expect(receiver.openWindowBytes()).toBe(4 << 20);
     receiver.stop();
@@ -247,6 +248,28 @@ describe("a stalled reader", () => {
     expect(pair.gateway.session.heldBytes).toBeLessThanOrEqual(2 << 20);
     expect(pair.agent.sinks.some(({ error }) => error?.code === "overloaded")).toBe(true);
     await endPair(pair);
+    expect(budget.heldBytes).toBe(0);
+  });
+
+  test("at the other end counts what waits to be sent there, and loses its stream when that fills the memory", async () => {
+    const budget = new MemoryBudget(400_000, true, NEVER);
+    const { side, peer } = await startAgainstRaw("agent", { budget });
+    const sinks: TestSink[] = [];
+    side.serve = (stream, _open, sink) => {
+      sinks.push(sink);
+      stream.sendHead(RESPONSE);
+      // One read of a socket more than there is credit for.
+      expect(stream.write(new Uint8Array(150_000))).toBe(false);
+    };
+    // No credit at all: everything waits.
+    for (let i = 0; i < 4; i++) peer.open(1 + 2 * i, true, { windowBytes: 0 });
+    peer.send();
+    await until(() => sinks.length === 4, "four streams");
+    expect(sinks.map((sink) => sink.resets)).toEqual([1, 1, 0, 0]);
+    expect([budget.heldBytes, budget.shedTotal]).toEqual([300_000, 2]);
+    peer.credit(5, 100_000).send();
+    await until(() => budget.heldBytes === 200_000, "what has credit to leave");
+    side.session.close("none", "over");
     expect(budget.heldBytes).toBe(0);
   });
 
