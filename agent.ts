@@ -73,66 +73,32 @@ class StartError extends Error {
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { config, token, log } = options;
   const backends = await makeBackends(config, options.handler);
-  const budget = new MemoryBudget(config.limits.memory, true);
   const tls = readTlsFiles(config);
   const sessions = new Set<Session>();
-  let markReady: () => void;
-  const ready = new Promise<void>((resolve) => markReady = resolve);
-
-  /** Runs a session on a link and settles when it is over. */
-  const serve = (link: Link, dialer: Dialer): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const session: Session = new Session(link, {
-        role: "agent",
-        helloFields: helloFields([...backends.keys()]),
-        streamsMax: config.limits.streamsMax,
-        sessionWindowBytes: config.limits.sessionWindow,
-        budget,
-        onReady: () => {
-          // Not yet: the gateway may still refuse what this agent wants to serve.
-        },
-        onTaken: () => {
-          log.info("linked", { gateway: link.peer, services: [...backends.keys()].join(",") });
-          markReady();
-        },
-        onOpen: (stream, open) => accept(stream, open, backends, log, config.log.access),
-        onGoAway: (detail) => {
-          log.info("the gateway is leaving", { gateway: link.peer, detail });
-          dialer.moveNow();
-        },
-        onClose: (end) => {
-          sessions.delete(session);
-          const error = sessionError(end);
-          if (error?.permanent) return reject(error);
-          log.warn("link lost", { gateway: link.peer, reason: end.message, fault: end.fault });
-          resolve();
-        },
-      });
-      sessions.add(session);
-      session.start();
-    });
-
+  const { promise: ready, resolve: onTaken } = Promise.withResolvers<void>();
+  const work: Work = {
+    config,
+    backends,
+    log,
+    sessions,
+    budget: new MemoryBudget(config.limits.memory, true),
+    onTaken,
+  };
   const dialers: Dialer[] = [];
   for (const gateway of config.gateway) {
     const address = dialAddress(gateway);
     const where = formatGateway(address);
     if (address.kind === "tcp" && !address.secure && !isLoopback(address.host)) {
-      log.warn("the link is not encrypted: the token and all data can be read on the way, use wss://", {
+      log.warn("the link is not encrypted, what passes can be read on the way: use wss://", {
         gateway: where,
       });
     }
+    const dialOptions = { gateway: address, token, tls, env: process.env };
     for (let i = 0; i < config.links; i++) {
       const dialer: Dialer = new Dialer({
         dial: (signal) =>
-          dialLink({
-            gateway: address,
-            token,
-            tls,
-            env: process.env,
-            handshakeTimeoutMs: config.limits.connectTimeout,
-            signal,
-          }),
-        onLink: (link) => serve(link, dialer),
+          dialLink({ ...dialOptions, handshakeTimeoutMs: config.limits.connectTimeout, signal }),
+        onLink: (link) => serveLink(work, link, () => dialer.moveNow()),
         onState: (state) => logState(log, where, state),
       });
       dialers.push(dialer);
@@ -149,6 +115,57 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       for (const backend of backends.values()) if (backend.kind === "target") backend.client.close();
     },
   };
+}
+
+/** What every session of the agent works with. */
+interface Work {
+  readonly config: Readonly<AgentConfig>;
+  readonly backends: Map<string, Backend>;
+  readonly log: Logger;
+  readonly sessions: Set<Session>;
+  readonly budget: MemoryBudget;
+  /** A gateway has taken what the agent wants to serve. */
+  onTaken(): void;
+}
+
+/**
+ * Runs a session on a link and settles when it is over.
+ *
+ * @param move Makes another link: the gateway is about to leave.
+ * @throws {LinkError} When the gateway refuses this agent for good.
+ */
+function serveLink(work: Work, link: Link, move: () => void): Promise<void> {
+  const { config, backends, log, sessions, budget } = work;
+  const services = [...backends.keys()];
+  return new Promise((resolve, reject) => {
+    const session: Session = new Session(link, {
+      ...{ role: "agent", helloFields: helloFields(services), budget },
+      streamsMax: config.limits.streamsMax,
+      sessionWindowBytes: config.limits.sessionWindow,
+      onReady: () => {
+        // Not yet: the gateway may still refuse what this agent wants to serve.
+      },
+      onTaken: () => {
+        log.info("linked", { gateway: link.peer, services: services.join(",") });
+        work.onTaken();
+      },
+      onOpen: (stream, open) => accept(stream, open, backends, log, config.log.access),
+      onGoAway: (detail) => {
+        log.info("the gateway is leaving", { gateway: link.peer, detail });
+        move();
+      },
+      onClose: (end) => {
+        sessions.delete(session);
+        const refusal = refusalOf(end);
+        if (refusal) return reject(refusal);
+        const level = end.code === "draining" ? "info" : "warn";
+        log[level]("link ended", { gateway: link.peer, reason: end.message, fault: end.fault });
+        resolve();
+      },
+    });
+    sessions.add(session);
+    session.start();
+  });
 }
 
 /** One stream that a gateway opened. Only a name that is served here goes any further. */
@@ -237,8 +254,8 @@ function helloFields(services: string[]): string[] {
   return ["services", services.join(","), "hostname", hostname(), "version", VERSION, "runtime", runtimeName];
 }
 
-/** Why a session ended, when that should end the agent too. */
-function sessionError(end: SessionEnd): LinkError | undefined {
+/** Why a session ended, when trying again is of no use. */
+function refusalOf(end: SessionEnd): LinkError | undefined {
   if (end.code === "identity" && end.remote) {
     return new LinkError(`The gateway refused the agent: ${end.message}`, true);
   }

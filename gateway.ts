@@ -26,7 +26,7 @@ import { loadConfig } from "./lib/config/load.ts";
 import type { Failure } from "./lib/http/failure.ts";
 import { forward, type ForwardFacts } from "./lib/http/forward.ts";
 import { forwardUpgrade } from "./lib/http/forward_upgrade.ts";
-import { openListeners } from "./lib/gateway/public_listeners.ts";
+import { openListeners, type PublicListeners } from "./lib/gateway/public_listeners.ts";
 import { readRequest } from "./lib/http/reading.ts";
 import { forwardedFields } from "./lib/http/request_fields.ts";
 import { RequestIds, upgradeProtocols, type Visit, VisitRequest } from "./lib/http/visit.ts";
@@ -264,30 +264,10 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
     startedMs: performance.now(),
     httpsPort: undefined,
   };
-  const tell = (app: Hono<VisitEnv>, arrival: Arrival, peer: string, secure: boolean): void => {
-    const visit = identify(plane, arrival, peer, secure);
-    if (visit) void app.fetch(new VisitRequest(visit) as unknown as Request, { visit });
-  };
-  const story = requestStory(plane);
-  const links = linkStory(plane);
-  const listeners = await openListeners({
-    http: listenAt(config.http),
-    https: config.https.kind !== "tcp" ? undefined : {
-      ...config.https,
-      certificates: config.cert.map((certPath, i) => ({ certPath, keyPath: config.key[i]! })),
-    },
-    links: config.link.map((address) => listenAt(address)!),
-    limits: {
-      headBytesMax: limits.headBytesMax,
-      headTimeoutMs: limits.headTimeout,
-      keepAliveTimeoutMs: limits.keepAliveTimeout,
-      connectionsMax: limits.connectionsMax,
-      onRefused: () => metrics.dropped("connections"),
-    },
-    onVisitor: (arrival, peer, secure) => tell(story, arrival, peer, secure),
-    onLink: (arrival) => tell(links, arrival, "unix", false),
-    onCertificate: ({ path, message }, kind) => log[kind === "renewed" ? "info" : "error"](message, { path }),
-  });
+  if (config.route.length === 0 && config.domain === undefined) {
+    log.warn("no route is given, so every visitor gets 404: add --route '*=SERVICE' or --domain NAME");
+  }
+  const listeners = await openDoors(plane);
   plane.httpsPort = listeners.httpsPort;
   let stopping = false;
   const at = listenAt(config.admin);
@@ -308,6 +288,36 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
       admin?.close();
     },
   };
+}
+
+/** Opens the listeners of visitors and links, and leads what arrives into its story. */
+function openDoors(plane: Plane): Promise<PublicListeners> {
+  const { config, metrics, log } = plane;
+  const { limits } = config;
+  const tell = (app: Hono<VisitEnv>, arrival: Arrival, peer: string, secure: boolean): void => {
+    const visit = identify(plane, arrival, peer, secure);
+    if (visit) void app.fetch(new VisitRequest(visit) as unknown as Request, { visit });
+  };
+  const story = requestStory(plane);
+  const links = linkStory(plane);
+  return openListeners({
+    http: listenAt(config.http),
+    https: config.https.kind !== "tcp" ? undefined : {
+      ...config.https,
+      certificates: config.cert.map((certPath, i) => ({ certPath, keyPath: config.key[i]! })),
+    },
+    links: config.link.map((address) => listenAt(address)!),
+    limits: {
+      headBytesMax: limits.headBytesMax,
+      headTimeoutMs: limits.headTimeout,
+      keepAliveTimeoutMs: limits.keepAliveTimeout,
+      connectionsMax: limits.connectionsMax,
+      onRefused: () => metrics.dropped("connections"),
+    },
+    onVisitor: (arrival, peer, secure) => tell(story, arrival, peer, secure),
+    onLink: (arrival) => tell(links, arrival, "unix", false),
+    onCertificate: ({ path, message }, kind) => log[kind === "renewed" ? "info" : "error"](message, { path }),
+  });
 }
 
 function listenAt(address: ListenAddress): ListenAt | undefined {

@@ -119,11 +119,6 @@ export class Session implements StreamHost, ReceiverHost {
     return this.#goAwayReceived || this.#goAwaySent;
   }
 
-  /** True once the session is over. */
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   /**
    * Opens a stream. The head must have passed `encodeRequestHead`.
    *
@@ -179,6 +174,8 @@ export class Session implements StreamHost, ReceiverHost {
   close(code: ErrorName, message: string): void {
     this.#end({ code, message, remote: false }, true);
   }
+
+  // What streams ask of their session.
 
   get budget(): MemoryBudget {
     return this.#options.budget;

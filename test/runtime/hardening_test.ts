@@ -7,10 +7,9 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { environmentFaults, isExecutable, refusalToStart } from "../../lib/runtime/hardening.ts";
-import { runtimeName } from "../../lib/runtime/runtime.ts";
+import { bunBinary } from "../support/processes.ts";
 
 describe("environmentFaults()", () => {
   const cases: [string, Record<string, string | undefined>, string[]][] = [
@@ -45,14 +44,12 @@ describe("a script", () => {
   });
 });
 
-// Only Bun can compile without a download.
+// Made by Bun, on whatever runtime the test runs: only Bun can compile without a download.
 describe("an executable", () => {
-  const isHere = runtimeName === "bun";
   let folder = "";
   let executable = "";
 
   beforeAll(() => {
-    if (!isHere) return;
     folder = mkdtempSync(join(tmpdir(), "netwall-hardening-"));
     executable = join(folder, "program");
     const source = join(folder, "program.ts");
@@ -67,7 +64,7 @@ process.exit(refusal === undefined ? 0 : 2);`,
     );
     const autoload = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
     const bundle = join(folder, "program.js");
-    execFileSync(process.execPath, ["build", "--target=node", `--outfile=${bundle}`, source], {
+    execFileSync(bunBinary(), ["build", "--target=node", `--outfile=${bundle}`, source], {
       stdio: "pipe",
     });
     const flags = [
@@ -78,12 +75,12 @@ process.exit(refusal === undefined ? 0 : 2);`,
       ...autoload,
       `--outfile=${executable}`,
     ];
-    execFileSync(process.execPath, [...flags, bundle], { stdio: "pipe", cwd: folder });
+    execFileSync(bunBinary(), [...flags, bundle], { stdio: "pipe", cwd: folder });
   });
 
-  afterAll(() => isHere && rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test.skipIf(!isHere)("starts in a plain environment", () => {
+  test("starts in a plain environment", () => {
     const { status, stdout } = spawnSync(executable, { env: { PATH: "/bin" }, encoding: "utf8" });
     expect(JSON.parse(stdout)).toEqual({ isExecutable: true });
     expect(status).toBe(0);
@@ -97,7 +94,7 @@ process.exit(refusal === undefined ? 0 : 2);`,
     ["BUN_BE_BUN", "0"],
   ];
   for (const [name, value] of refused) {
-    test.skipIf(!isHere)(`refuses to start with ${name}`, () => {
+    test(`refuses to start with ${name}`, () => {
       const { status, stdout } = spawnSync(executable, {
         env: { PATH: "/bin", [name]: value },
         encoding: "utf8",
