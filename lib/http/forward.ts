@@ -110,7 +110,7 @@ class Forwarding implements StreamSink {
       this.#stream!.reset("cancelled", "The request body is too large");
       return this.#fail("http_request_error", "The request body is too large", true);
     }
-    if (!this.#stream!.write(chunk)) this.#incoming.pause();
+    if (!this.#stream!.write(chunk, true)) this.#incoming.pause();
   };
 
   readonly #onBodyEnd = (): void => {

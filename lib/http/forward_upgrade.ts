@@ -177,7 +177,7 @@ class UpgradeForwarding implements StreamSink {
 
   #fromVisitor(chunk: Uint8Array): void {
     this.#requestBytes += chunk.length;
-    if (!this.#stream!.write(chunk)) this.#socket.pause();
+    if (!this.#stream!.write(chunk, true)) this.#socket.pause();
   }
 
   #refuse(detail: string): void {

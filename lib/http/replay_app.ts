@@ -167,7 +167,7 @@ class AppCall implements StreamSink {
       const { done, value } = await reader.read();
       if (this.aborted) return;
       if (done) break;
-      if (!this.#stream.write(value)) await new Promise<void>((resolve) => this.#drained = resolve);
+      if (!this.#stream.write(value, true)) await new Promise<void>((resolve) => this.#drained = resolve);
     }
     this.#stream.end();
   }

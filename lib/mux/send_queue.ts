@@ -1,8 +1,7 @@
 /**
  * What a stream was given to send and has no credit for yet.
  *
- * It holds copies, since a socket's buffer is not ours to keep and a small rest must not pin a large one, and it
- * counts them in the budget of the process: a thousand visitors who stop reading must not fill the other end.
+ * It counts in the budget of the process: a thousand visitors who stop reading must not fill the other end.
  *
  * @module
  */
@@ -22,10 +21,14 @@ export class SendQueue {
     return this.#bytes;
   }
 
-  /** Adds a copy of the chunk. Under a hard budget this may shed streams, the one of this queue too. */
-  push(chunk: Uint8Array): void {
+  /**
+   * Adds a chunk. Under a hard budget this may shed streams, the one of this queue too.
+   *
+   * @param owned Whether it may be kept. Else a copy is: a socket's buffer is used again.
+   */
+  push(chunk: Uint8Array, owned: boolean): void {
     // Not `slice`: that of a Buffer does not copy.
-    this.#pieces.push(new Uint8Array(chunk));
+    this.#pieces.push(owned ? chunk : new Uint8Array(chunk));
     this.#bytes += chunk.length;
     this.#budget.hold(chunk.length);
   }

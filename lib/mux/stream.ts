@@ -144,10 +144,10 @@ export class Stream {
   /**
    * Sends body bytes.
    *
-   * @param chunk Valid during the call only: what has to wait is copied.
+   * @param owned Whether the chunk may be kept. Else it is valid during the call only: what has to wait is copied.
    * @returns False when it has to wait: stop until `onDrain`.
    */
-  write(chunk: Uint8Array): boolean {
+  write(chunk: Uint8Array, owned = false): boolean {
     if (!this.writable || chunk.length === 0) return true;
     if (this.#queue.bytes === 0) {
       const room = Math.min(this.#roomBytes(), chunk.length);
@@ -164,7 +164,7 @@ export class Stream {
     }
     if (this.#queue.bytes === 0 && this.receiveWindow.heldBytes === 0) this.lastMovedMs = performance.now();
     this.#needDrain = true;
-    this.#queue.push(chunk);
+    this.#queue.push(chunk, owned);
     this.#host.wait(this);
     return false;
   }
