@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { z } from "zod";
 import { KeyStoreError } from "../auth/key_store.ts";
 import { TokenError } from "../auth/token.ts";
 import { TokenListError } from "../auth/token_list.ts";
@@ -65,40 +66,26 @@ export const GATEWAY_PROGRAM: ProgramSpec = {
   ],
 };
 
-/** The environment of `serve` may stand beside any other command. */
-export const GATEWAY_ENVIRONMENT = environmentOf(gatewayConfig);
+const GATEWAY_ENVIRONMENT = environmentOf(gatewayConfig);
+
+/** Loads the settings of a command. The environment of `serve` may stand beside any other. */
+export function loadCommand<S extends z.ZodObject>(schema: S, flags: FlagValues): Readonly<z.output<S>> {
+  return loadConfig({ schema, flags, env: process.env, environmentOthers: GATEWAY_ENVIRONMENT });
+}
 
 /** The commands that need no running gateway. */
 export const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> = {
   token: async (flags) => {
-    const config = loadConfig({
-      schema: tokenConfig,
-      flags,
-      env: process.env,
-      environmentOthers: GATEWAY_ENVIRONMENT,
-    });
-    const { ttl: ttlMs, image = "", ...rest } = config;
+    const { ttl: ttlMs, image = "", ...rest } = loadCommand(tokenConfig, flags);
     process.stdout.write(`${await mint({ ...rest, image, ttlMs }, Date.now())}\n`);
     return EXIT.stopped;
   },
   "token list": (flags) => {
-    const options = {
-      schema: tokenListConfig,
-      flags,
-      env: process.env,
-      environmentOthers: GATEWAY_ENVIRONMENT,
-    };
-    process.stdout.write(listTokens(loadConfig(options).data, Date.now()));
+    process.stdout.write(listTokens(loadCommand(tokenListConfig, flags).data, Date.now()));
     return Promise.resolve(EXIT.stopped);
   },
   "token revoke": (flags) => {
-    const options = {
-      schema: tokenRevokeConfig,
-      flags,
-      env: process.env,
-      environmentOthers: GATEWAY_ENVIRONMENT,
-    };
-    const config = loadConfig(options);
+    const config = loadCommand(tokenRevokeConfig, flags);
     process.stdout.write(revokeTokens(config.data, config.id, Date.now()));
     return Promise.resolve(EXIT.stopped);
   },

@@ -16,7 +16,7 @@ import { loadConfig } from "../config/load.ts";
 import { sampleApp } from "../http/sample_app.ts";
 import { createLogger, type Logger } from "../log.ts";
 import type { FlagValues } from "../settings.ts";
-import { GATEWAY_ENVIRONMENT } from "./program.ts";
+import { loadCommand } from "./program.ts";
 import { mint } from "../admin/token_commands.ts";
 
 /** A trial ends when its user says so. */
@@ -46,13 +46,7 @@ export async function quickstart(
   startGateway: StartGateway,
   loadAgent: () => Promise<StartAgent>,
 ): Promise<ExitCode> {
-  const options = {
-    schema: quickstartConfig,
-    flags,
-    env: process.env,
-    environmentOthers: GATEWAY_ENVIRONMENT,
-  };
-  const config = loadConfig(options);
+  const config = loadCommand(quickstartConfig, flags);
   const target = config.target && formatTarget(config.target);
   const log = createLogger({ level: "warn", format: "auto", isTerminal: process.stderr.isTTY === true });
   const data = mkdtempSync(join(tmpdir(), "netwall-"));

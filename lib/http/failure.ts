@@ -89,3 +89,8 @@ export function failureDetail(failure: Failure): string {
       return "The service did not answer";
   }
 }
+
+/** Whether a stream was lost with its link or refused by its agent: what it carried may be sent on another. */
+export function isLost(error: StreamError): boolean {
+  return error.code === "none" || error.code === "refused" || error.code === "draining";
+}

@@ -14,12 +14,10 @@ import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { ProtocolError } from "../wire/errors.ts";
 import { decodeResponseHead, type ResponseHead } from "../wire/head.ts";
 import { formatHead, linger } from "./answer_text.ts";
-import { type Failure, failureOf } from "./failure.ts";
+import { type Failure, failureOf, isLost } from "./failure.ts";
 import { readResponse } from "./response_fields.ts";
+import { INFORMATIONAL_MAX } from "./response_parser.ts";
 import { passableTrailers, trailerPairs } from "./trailers.ts";
-
-/** Interim answers to one request; a target that sends more is broken. */
-const INFORMATIONAL_MAX = 32;
 
 export interface ForwardOptions {
   incoming: IncomingMessage;
@@ -190,8 +188,7 @@ class Forwarding implements StreamSink {
   }
 
   onReset(error: StreamError): void {
-    const lost = error.code === "none" || error.code === "refused" || error.code === "draining";
-    this.#fail(failureOf(error), error.message, false, lost);
+    this.#fail(failureOf(error), error.message, false, isLost(error));
   }
 
   #interim(head: ResponseHead): void {

@@ -12,12 +12,11 @@ import type { Socket } from "node:net";
 import type { Session } from "../mux/session.ts";
 import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { decodeResponseHead } from "../wire/head.ts";
-import { type Failure, failureOf } from "./failure.ts";
+import { type Failure, failureOf, isLost } from "./failure.ts";
 import type { ForwardFacts } from "./forward.ts";
 import { formatHead } from "./answer_text.ts";
 import { readResponse } from "./response_fields.ts";
-
-const INFORMATIONAL_MAX = 32;
+import { INFORMATIONAL_MAX } from "./response_parser.ts";
 
 export interface UpgradeOptions {
   /** The visitor's connection. It is not reading; nothing has been written to it. */
@@ -140,8 +139,7 @@ class UpgradeForwarding implements StreamSink {
   }
 
   onReset(error: StreamError): void {
-    const lost = error.code === "none" || error.code === "refused" || error.code === "draining";
-    this.#fail(failureOf(error), error.message, lost && this.#informational === 0);
+    this.#fail(failureOf(error), error.message, isLost(error) && this.#informational === 0);
   }
 
   #splice(): void {
