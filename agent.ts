@@ -2,28 +2,28 @@
  * netwall-agent: dial → accept → replay.
  *
  * The agent dials out to its gateways and keeps a link open to each. Streams that a gateway opens name a service; the
- * agent alone knows the target behind the name, and replays the request to it. It opens no port.
+ * agent alone knows the target behind the name, and replays the request to it, or splices the connection. It opens no
+ * port to the outside. What its own container calls, other agents' services and hosts, goes out by the same links.
  *
- * Read `startAgent` first, then lib/mux/session.ts and lib/http/replay.ts; lib/wire/SPEC.md is the protocol.
+ * Read `startAgent` first, then lib/mux/session.ts, lib/http/replay.ts and lib/tcp/splice.ts; lib/wire/SPEC.md is the
+ * protocol.
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { resolve as resolvePath } from "node:path";
-import type { Duplex } from "node:stream";
-import { pathToFileURL } from "node:url";
-import type { ProgramSpec } from "./lib/cli/arguments.ts";
+import { type Backend, makeBackends } from "./lib/agent/backends.ts";
+import { type OpenDoors, openDoors } from "./lib/agent/doors.ts";
+import { readText, StartError } from "./lib/agent/files.ts";
+import { dialAddress, readTlsFiles } from "./lib/agent/places.ts";
+import { AGENT_COMMANDS, AGENT_PROGRAM, explainAgentError, sealIfAsked } from "./lib/agent/program.ts";
+import { WallWatch } from "./lib/agent/wall_watch.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
 import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
-import { formatTarget, type GatewayAddress, LINK_PATH, type Target } from "./lib/config/addresses.ts";
 import { type AgentConfig, agentConfig } from "./lib/config/agent_config.ts";
-import { ConfigError, formatConfigError, loadConfig } from "./lib/config/load.ts";
-import { fetchTarget } from "./lib/http/fetch_target.ts";
+import { loadConfig } from "./lib/config/load.ts";
 import { replay, type ReplayFacts } from "./lib/http/replay.ts";
 import { type FetchHandler, replayToApp } from "./lib/http/replay_app.ts";
-import { TargetClient } from "./lib/http/target_client.ts";
-import { dialLink, formatGateway, type GatewayAddress as DialAddress } from "./lib/link/dial.ts";
+import { dialLink, formatGateway } from "./lib/link/dial.ts";
 import { Dialer, type DialerState } from "./lib/link/dialer.ts";
 import { type Link, LinkError } from "./lib/link/link.ts";
 import { isLoopback } from "./lib/link/proxy.ts";
@@ -32,19 +32,13 @@ import { MemoryBudget } from "./lib/mux/budget.ts";
 import { Session } from "./lib/mux/session.ts";
 import type { SessionEnd } from "./lib/mux/session_options.ts";
 import type { Stream } from "./lib/mux/stream.ts";
-import { connectTcp } from "./lib/runtime/connect_tcp.ts";
-import { connectTls } from "./lib/runtime/connect_tls.ts";
 import { refusalToStart } from "./lib/runtime/hardening.ts";
 import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
+import { acceptTcp, type ConnectionFacts } from "./lib/tcp/connect.ts";
+import { prefaceOf } from "./lib/tcp/preface.ts";
 import { VERSION } from "./lib/version.ts";
 import { decodeRequestHead } from "./lib/wire/head.ts";
 import type { OpenPayload } from "./lib/wire/open.ts";
-
-/** What stands behind a service: a target that is dialled, or a function in this process. */
-type Backend = { kind: "target"; client: TargetClient; name: string } | {
-  kind: "app";
-  handler: FetchHandler;
-};
 
 /** A running agent. */
 export interface Agent {
@@ -52,6 +46,8 @@ export interface Agent {
   readonly ready: Promise<void>;
   /** Settles when the agent has ended; rejects with a permanent LinkError when no gateway takes it. */
   readonly done: Promise<void>;
+  /** The doors, with their real addresses. */
+  readonly doors: OpenDoors;
   /** Leaves every gateway politely. */
   stop(graceMs: number): Promise<void>;
 }
@@ -64,11 +60,6 @@ export interface AgentOptions {
   handler?: FetchHandler;
 }
 
-/** Something outside is not as the configuration says: a file, a module. The message says what to do. */
-class StartError extends Error {
-  override name = "StartError";
-}
-
 /** Dials every gateway and serves what comes, until it is stopped or refused for good. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { config, token, log } = options;
@@ -76,14 +67,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const tls = readTlsFiles(config);
   const sessions = new Set<Session>();
   const { promise: ready, resolve: onTaken } = Promise.withResolvers<void>();
-  const work: Work = {
-    config,
-    backends,
-    log,
-    sessions,
-    budget: new MemoryBudget(config.limits.memory, true),
-    onTaken,
-  };
+  const wall = new WallWatch({
+    ...{ log, required: config.requireWall },
+    onReport: (fields) => {
+      for (const session of sessions) session.report(fields);
+    },
+  });
+  const budget = new MemoryBudget(config.limits.memory, true);
+  const work: Work = { config, backends, log, sessions, wall, budget, onTaken };
+  const doors = await openDoors(config, log, () => sessions);
+  await wall.start();
   const dialers: Dialer[] = [];
   for (const gateway of config.gateway) {
     const address = dialAddress(gateway);
@@ -105,14 +98,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       dialer.start();
     }
   }
-
   return {
-    ready,
-    done: allGone(dialers),
+    ...{ ready, doors, done: allGone(dialers) },
     async stop(graceMs: number): Promise<void> {
+      doors.close();
+      wall.stop();
       for (const dialer of dialers) void dialer.stop();
       await Promise.all([...sessions].map((session) => session.drain(graceMs, "The agent is stopping")));
-      for (const backend of backends.values()) if (backend.kind === "target") backend.client.close();
+      for (const backend of backends.values()) if (backend.kind === "http") backend.client.close();
     },
   };
 }
@@ -123,6 +116,7 @@ interface Work {
   readonly backends: Map<string, Backend>;
   readonly log: Logger;
   readonly sessions: Set<Session>;
+  readonly wall: WallWatch;
   readonly budget: MemoryBudget;
   /** A gateway has taken what the agent wants to serve. */
   onTaken(): void;
@@ -135,21 +129,22 @@ interface Work {
  * @throws {LinkError} When the gateway refuses this agent for good.
  */
 function serveLink(work: Work, link: Link, move: () => void): Promise<void> {
-  const { config, backends, log, sessions, budget } = work;
+  const { config, backends, log, sessions, wall, budget } = work;
   const services = [...backends.keys()];
   return new Promise((resolve, reject) => {
     const session: Session = new Session(link, {
-      ...{ role: "agent", helloFields: helloFields(services), budget },
+      ...{ role: "agent", helloFields: helloFields(backends), budget },
       streamsMax: config.limits.streamsMax,
       sessionWindowBytes: config.limits.sessionWindow,
       onReady: () => {
-        // Not yet: the gateway may still refuse what this agent wants to serve.
+        // Not linked yet: the gateway may still refuse what this agent wants to serve.
+        if (wall.fields) session.report(wall.fields);
       },
       onTaken: () => {
         log.info("linked", { gateway: link.peer, services: services.join(",") });
         work.onTaken();
       },
-      onOpen: (stream, open) => accept(stream, open, backends, log, config.log.access),
+      onOpen: (stream, open) => accept(stream, open, work),
       onGoAway: (detail) => {
         log.info("the gateway is leaving", { gateway: link.peer, detail });
         move();
@@ -168,90 +163,63 @@ function serveLink(work: Work, link: Link, move: () => void): Promise<void> {
   });
 }
 
-/** One stream that a gateway opened. Only a name that is served here goes any further. */
-function accept(
-  stream: Stream,
-  open: OpenPayload,
-  backends: Map<string, Backend>,
-  log: Logger,
-  logAccess: boolean,
-): void {
-  const backend = backends.get(open.service);
+/** One stream that a gateway opened. Only a name that is served here, in the way that it is served, goes further. */
+function accept(stream: Stream, open: OpenPayload, work: Work): void {
+  const { service, kind } = open;
+  const { log } = work;
+  const backend = work.backends.get(service);
   if (backend === undefined) {
-    log.warn("a gateway asked for a service that is not served here", { service: open.service });
+    log.warn("a gateway asked for a service that is not served here", { service });
     return stream.reset("unknownService");
   }
+  if (!work.wall.mayServe) return stream.reset("refused", "The wall is broken");
+  if (backend.kind === "tcp" && kind === "tcp") return acceptConnection(stream, open, backend, work);
+  if (backend.kind === "tcp" || kind !== "http" && kind !== "upgrade") {
+    log.warn("a gateway asked for a service in another way than it is served", { service, kind });
+    return stream.reset("refused", "The service is not served in this way");
+  }
+  const logAccess = work.config.log.access;
   const request = decodeRequestHead(open.head);
   const onDone = (facts: ReplayFacts): void => {
-    const fields = { service: open.service, method: request.method, status: facts.status };
+    const fields = { service, method: request.method, status: facts.status };
     if (facts.error) {
       log.warn("the target failed", { ...fields, code: facts.error.code, error: facts.error.message });
     } else if (logAccess) log.info("replayed", fields);
   };
-  const options = { stream, request, body: open.body, upgrade: open.kind === "upgrade", onDone };
-  if (backend.kind === "target") replay({ ...options, client: backend.client });
+  const options = { stream, request, body: open.body, upgrade: kind === "upgrade", onDone };
+  if (backend.kind === "http") replay({ ...options, client: backend.client });
   else void replayToApp({ ...options, handler: backend.handler });
 }
 
-async function makeBackends(
-  config: Readonly<AgentConfig>,
-  handler: FetchHandler | undefined,
-): Promise<Map<string, Backend>> {
-  const backends = new Map<string, Backend>();
-  const ca = config.targetCa === undefined ? undefined : readText(config.targetCa, "--target-ca");
-  for (const { service, target } of config.serve) {
-    if (config.replay === "fetch" && target.kind === "http") {
-      backends.set(service, { kind: "app", handler: fetchTarget(formatTarget(target)) });
-      continue;
-    }
-    const client = new TargetClient({
-      connect: (onRead) => connectTarget(target, ca, config, onRead),
-      connectTimeoutMs: config.limits.connectTimeout,
-    });
-    backends.set(service, { kind: "target", client, name: formatTarget(target) });
-  }
-  if (config.as !== undefined) {
-    backends.set(config.as, { kind: "app", handler: handler ?? await importApp(config.app!) });
-  }
-  return backends;
-}
-
-function connectTarget(
-  target: Target,
-  ca: string | undefined,
-  config: Readonly<AgentConfig>,
-  onRead: (chunk: Uint8Array) => boolean,
-): Duplex | Promise<Duplex> {
-  if (target.kind === "unix") return connectTcp({ path: target.path }, onRead);
-  const { host, port } = target;
-  if (!target.secure) return connectTcp({ host, port }, onRead);
-  const timeoutMs = config.limits.connectTimeout;
-  return connectTls({
-    host,
-    port,
-    insecure: config.targetInsecure,
-    timeoutMs,
-    ...(ca === undefined ? {} : { ca }),
+/** A raw connection: dialled, and spliced with its stream. */
+function acceptConnection(
+  stream: Stream,
+  open: OpenPayload,
+  { connect, name, proxyVersion }: Extract<Backend, { kind: "tcp" }>,
+  { config, log }: Work,
+): void {
+  const { service, head } = open;
+  const preface = prefaceOf(proxyVersion, head);
+  acceptTcp({
+    ...{ stream, open, connect, address: name },
+    connectTimeoutMs: config.limits.connectTimeout,
+    idleTimeoutMs: config.limits.idleTimeout,
+    ...(preface === undefined ? {} : { preface }),
+    onDone: ({ error, by, code, readBytes, writtenBytes }: ConnectionFacts) => {
+      if (error) log.warn("the target failed", { service, code: error.code, error: error.message });
+      else if (config.log.access) log.info("spliced", { service, by, code, readBytes, writtenBytes });
+    },
   });
 }
 
-async function importApp(file: string): Promise<FetchHandler> {
-  let module: { default?: unknown };
-  try {
-    module = await import(pathToFileURL(resolvePath(file)).href);
-  } catch (error) {
-    throw new StartError(`Cannot load the app ${file}: ${(error as Error).message}`, { cause: error });
-  }
-  const app = module.default as { fetch?: unknown } | undefined;
-  if (typeof app?.fetch !== "function") {
-    throw new StartError(`Cannot serve the app ${file}: it has no "export default { fetch }"`);
-  }
-  return (request) => (app as { fetch: FetchHandler }).fetch(request);
-}
-
 /** What this side claims of itself. The gateway shows it and never believes it. */
-function helloFields(services: string[]): string[] {
-  return ["services", services.join(","), "hostname", hostname(), "version", VERSION, "runtime", runtimeName];
+function helloFields(backends: ReadonlyMap<string, Backend>): string[] {
+  const services = [...backends.keys()];
+  const tcp = services.filter((service) => backends.get(service)!.kind === "tcp");
+  return [
+    ...["services", services.join(","), "tcp", tcp.join(",")],
+    ...["hostname", hostname(), "version", VERSION, "runtime", runtimeName],
+  ];
 }
 
 /** Why a session ended, when trying again is of no use. */
@@ -272,13 +240,6 @@ async function allGone(dialers: Dialer[]): Promise<void> {
   if (refused) throw refused.reason;
 }
 
-function dialAddress(gateway: GatewayAddress): DialAddress {
-  if (gateway.kind === "unix") return { kind: "unix", path: gateway.path, route: LINK_PATH };
-  const { secure, host, port, url } = gateway;
-  const { pathname, search } = new URL(url);
-  return { kind: "tcp", secure, host, port, path: pathname + search };
-}
-
 function logState(log: Logger, gateway: string, state: DialerState): void {
   if (state.kind === "waiting" && state.error) {
     log.warn("cannot link", { gateway, error: state.error.message, retryMs: state.delayMs });
@@ -289,80 +250,44 @@ function logState(log: Logger, gateway: string, state: DialerState): void {
   }
 }
 
-function readTlsFiles(config: Readonly<AgentConfig>): { ca?: string; cert?: string; key?: string } {
-  const tls: { ca?: string; cert?: string; key?: string } = {};
-  if (config.gatewayCa !== undefined) tls.ca = readText(config.gatewayCa, "--gateway-ca");
-  if (config.gatewayCert !== undefined) tls.cert = readText(config.gatewayCert, "--gateway-cert");
-  if (config.gatewayKey !== undefined) tls.key = readText(config.gatewayKey, "--gateway-key");
-  return tls;
-}
-
-function readText(path: string, flag: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new StartError(`Cannot read ${path} of ${flag}: ${code}, check the path, its owner and mode`, {
-      cause: error,
-    });
-  }
-}
-
-const PROGRAM: ProgramSpec = (() => {
-  const run = {
-    name: "run",
-    summary: "Dial out to a gateway and publish services through it",
-    options: agentConfig,
-    examples: [
-      "netwall-agent --gateway wss://edge.example.com --token-file token --serve web=http://127.0.0.1:3000",
-      "netwall-agent --gateway unix:/run/netwall/gateway.sock --app ./app.ts --as web",
-    ],
-  };
-  return {
-    name: "netwall-agent",
-    summary: "Publishes services beside it through a gateway, and opens no port",
-    commands: [run],
-    defaultCommand: run,
-  };
-})();
-
 async function main(argv: string[]): Promise<ExitCode> {
   return await runProgram({
-    program: PROGRAM,
+    program: AGENT_PROGRAM,
     version: `${VERSION} (${runtimeName} ${runtimeVersion})`,
     argv,
     commands: {
+      ...AGENT_COMMANDS,
       run: async (flags) => {
         const refusal = refusalToStart();
         if (refusal) throw new StartError(refusal);
         const config = loadConfig({ schema: agentConfig, flags, env: process.env });
         const log = createLogger({ ...config.log, isTerminal: process.stderr.isTTY === true });
+        sealIfAsked(config, log);
         const token = config.token?.reveal() ?? readText(config.tokenFile!, "--token-file").trim();
         const agent = await startAgent({ config, token, log });
-        void agent.ready.then(() => process.stdout.write(readyLine(config)));
+        void agent.ready.then(() => process.stdout.write(readyLine(config, agent.doors)));
         const stopped = untilStopped(log, (graceMs) => agent.stop(graceMs), config.limits.grace);
         // Without a stop the agent ends only when every gateway refused it for good, which throws.
         await Promise.race([stopped, agent.done]);
         return EXIT.stopped;
       },
     },
-    explain: (error) => {
-      if (error instanceof ConfigError) return { message: formatConfigError(error), code: EXIT.usage };
-      if (error instanceof StartError) return { message: error.message, code: EXIT.usage };
-      if (error instanceof LinkError) return { message: error.message, code: EXIT.refused };
-      return undefined;
-    },
+    explain: explainAgentError,
   });
 }
 
-/** The line that tells that services can be reached. */
-function readyLine(config: Readonly<AgentConfig>): string {
+/** The line that tells that services can be reached, and where the doors are. */
+function readyLine(config: Readonly<AgentConfig>, { reach, egress }: OpenDoors): string {
   const services = [
     ...config.serve.map(({ service }) => service),
     ...(config.as === undefined ? [] : [config.as]),
   ];
   const gateways = config.gateway.map((gateway) => formatGateway(dialAddress(gateway)));
-  return `ready ${JSON.stringify({ gateways, services })}\n`;
+  const doors = {
+    ...(config.reach.length > 0 ? { reach } : {}),
+    ...(egress === undefined ? {} : { egress }),
+  };
+  return `ready ${JSON.stringify({ gateways, services, ...doors })}\n`;
 }
 
 runAsMain(import.meta.main, main);

@@ -1,43 +1,57 @@
 /**
  * netwall-gateway: visitor → identify → route → select → forward → record.
  *
- * The gateway is the only thing that listens. Agents dial in and keep a link open; a visitor's request becomes a
- * stream on a link of the service that its host and path belong to, by name and never by address.
+ * The gateway is the only thing that listens. Agents dial in and keep a link open; a visitor's request or connection
+ * becomes a stream on a link of the service that it belongs to, by name and never by address. Agents call each other
+ * and the outside by the same links.
  *
- * Read `requestStory` first, then lib/http/forward.ts; lib/wire/SPEC.md is the protocol to the agents.
+ * Read `requestStory` first, then lib/http/forward.ts, and for what is not HTTP lib/gateway/connections.ts and
+ * calls.ts; lib/wire/SPEC.md is the protocol to the agents.
  *
  * @module
  */
 import { Hono } from "hono";
-import { adminApp } from "./lib/admin/api.ts";
+import { Calls } from "./lib/gateway/calls.ts";
+import { Connections } from "./lib/gateway/connections.ts";
 import { explainGatewayError, GATEWAY_PROGRAM, TOKEN_COMMANDS } from "./lib/gateway/program.ts";
-import { listenAdmin } from "./lib/gateway/admin_listener.ts";
+import { openAdmin } from "./lib/gateway/admin_listener.ts";
+import { InnerDoor } from "./lib/gateway/inner_door.ts";
+import { recordLink } from "./lib/gateway/link_record.ts";
 import { Outcomes } from "./lib/gateway/outcome.ts";
 import { quickstart, type RunningGateway } from "./lib/gateway/quickstart.ts";
 import { clientAddress, TrustedProxies } from "./lib/auth/client_ip.ts";
-import { loadOrCreateAdminToken, loadOrCreateKey } from "./lib/auth/key_store.ts";
+import { loadOrCreateKey } from "./lib/auth/key_store.ts";
 import { Revocations } from "./lib/auth/token_list.ts";
 import type { ExitCode } from "./lib/cli/exit.ts";
 import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
 import { LINK_PATH } from "./lib/config/addresses.ts";
 import { type GatewayConfig, gatewayConfig } from "./lib/config/gateway_config.ts";
-import type { ListenAddress } from "./lib/config/listen.ts";
 import { loadConfig } from "./lib/config/load.ts";
 import type { Failure } from "./lib/http/failure.ts";
-import { forward, type ForwardFacts } from "./lib/http/forward.ts";
-import { forwardUpgrade } from "./lib/http/forward_upgrade.ts";
-import { openListeners, type PublicListeners } from "./lib/gateway/public_listeners.ts";
+import type { ForwardFacts } from "./lib/http/forward.ts";
+import { forwardVisit } from "./lib/gateway/forward_visit.ts";
+import {
+  doorsOf,
+  listenAt,
+  openListeners,
+  type PublicListeners,
+  serverLimits,
+} from "./lib/gateway/public_listeners.ts";
+import { routeTls } from "./lib/gateway/tls_listeners.ts";
 import { readRequest } from "./lib/http/reading.ts";
 import { forwardedFields } from "./lib/http/request_fields.ts";
 import { RequestIds, upgradeProtocols, type Visit, VisitRequest } from "./lib/http/visit.ts";
-import { type Arrival, type ListenAt, ListenFault, listenFault } from "./lib/http/visitor_server.ts";
+import { type Arrival, ListenFault } from "./lib/http/visitor_server.ts";
 import { createLogger, type Logger } from "./lib/log.ts";
+import { EgressPolicy } from "./lib/egress/egress_policy.ts";
 import { GatewayMetrics } from "./lib/metrics/gateway_metrics.ts";
 import { MemoryBudget } from "./lib/mux/budget.ts";
 import type { Session } from "./lib/mux/session.ts";
-import { Admission, type AdmissionEvent } from "./lib/gateway/admission.ts";
+import { Admission } from "./lib/gateway/admission.ts";
 import { Registry } from "./lib/routing/registry.ts";
 import { Router } from "./lib/routing/router.ts";
+import { TlsRouter } from "./lib/routing/tls_router.ts";
+import type { TokenClaims } from "./lib/auth/token.ts";
 import { refusalToStart } from "./lib/runtime/hardening.ts";
 import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
 import type { FlagValues } from "./lib/settings.ts";
@@ -64,15 +78,20 @@ interface Plane {
   readonly config: Readonly<GatewayConfig>;
   readonly log: Logger;
   readonly router: Router;
+  readonly tlsRouter: TlsRouter;
   readonly registry: Registry;
   readonly metrics: GatewayMetrics;
   readonly outcomes: Outcomes;
   readonly admission: Admission;
+  readonly revocations: Revocations;
+  readonly connections: Connections;
   readonly trusted: TrustedProxies;
   readonly ids: RequestIds;
   readonly startedMs: number;
   /** The public HTTPS port, for redirects. */
   httpsPort: number | undefined;
+  /** Set before anything listens. */
+  calls: Calls | undefined;
 }
 
 type VisitEnv = { Bindings: { visit: Visit } };
@@ -86,11 +105,21 @@ function requestStory(plane: Plane): Hono<VisitEnv> {
   }
   // One handler and not a chain: a middleware for each step was measured at 4 % of the gateway's time.
   app.all("*", (c) => route(plane, c.env.visit) ?? selectAndForward(plane, c.env.visit));
-  app.onError((error, c) => {
-    plane.log.error("fault", { requestId: c.env.visit.id, error });
-    plane.metrics.fault();
-    return refuse(plane, c.env.visit, 500, "The gateway failed");
-  });
+  app.onError((error, c) => fault(plane, c.env.visit, error));
+  return app;
+}
+
+function fault(plane: Plane, visit: Visit, error: Error): Response {
+  plane.log.error("fault", { requestId: visit.id, error });
+  plane.metrics.fault();
+  return refuse(plane, visit, 500, "The gateway failed");
+}
+
+/** A call of another agent: its service is known, and so is who calls. */
+function callStory(plane: Plane): Hono<VisitEnv> {
+  const app = new Hono<VisitEnv>();
+  app.all("*", (c) => selectAndForward(plane, c.env.visit));
+  app.onError((error, c) => fault(plane, c.env.visit, error));
   return app;
 }
 
@@ -103,12 +132,23 @@ function linkStory(plane: Plane): Hono<VisitEnv> {
 }
 
 /** identify: reads the request once; everything after uses that reading. */
-function identify(plane: Plane, arrival: Arrival, peer: string, secure: boolean): Visit | undefined {
+function identify(
+  plane: Plane,
+  arrival: Arrival,
+  peer: string,
+  secure: boolean,
+  caller?: TokenClaims,
+): Visit | undefined {
   const id = plane.ids.next();
   const reading = readRequest(arrival.incoming, plane.config.limits.headBytesMax);
   if ("detail" in reading) {
     plane.outcomes.unreadable(arrival, reading, id);
     return undefined;
+  }
+  if (caller !== undefined) {
+    // An agent has no address here, it has a name: an obfuscated identifier. Source: RFC 7239 §6.3.
+    const visitor = { peer: `_${caller.name}`, trusted: false, scheme: "http" as const };
+    return { arrival, reading, id, visitor, address: caller.name, startMs: performance.now(), service: "" };
   }
   const { trusted } = plane;
   const address = clientAddress(peer, reading.forwarded.xForwardedFor, trusted);
@@ -184,7 +224,7 @@ async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
     if (attachment === undefined) break;
     tried = attachment.session;
     if (attempt > 1) plane.metrics.retry(service);
-    facts = await forwardOn(tried, plane, visit, head, protocols);
+    facts = await forwardVisit(tried, visit, head, protocols, plane.config.limits);
     const mayRepeat = IDEMPOTENT.has(reading.method) || facts.failure === "connection_limit_reached";
     if (!facts.retryable || !mayRepeat) break;
   }
@@ -193,28 +233,6 @@ async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
   }
   plane.outcomes.record(visit, facts);
   return SENT;
-}
-
-function forwardOn(
-  session: Session,
-  plane: Plane,
-  visit: Visit,
-  head: Uint8Array,
-  protocols: string | undefined,
-): Promise<ForwardFacts> {
-  const { limits } = plane.config;
-  const { incoming, outgoing, upgrade } = visit.arrival;
-  const { method, hasBody } = visit.reading;
-  const shared = { session, service: visit.service, head, method, answerTimeoutMs: limits.answerTimeout };
-  if (upgrade) {
-    const { socket, early } = upgrade;
-    return forwardUpgrade({ ...shared, socket, early, upgrade: protocols !== undefined });
-  }
-  return forward({
-    ...{ ...shared, incoming, outgoing: outgoing!, hasBody },
-    bodyBytesMax: limits.bodyBytesMax,
-    idleTimeoutMs: limits.idleTimeout,
-  });
 }
 
 function refuse(plane: Plane, visit: Visit, status: number, detail: string, extra?: string[]): Response {
@@ -229,9 +247,49 @@ function fail(plane: Plane, visit: Visit, failure: Failure, detail: string): Res
 
 /** Opens every listener and takes agents in. */
 export async function startGateway(config: Readonly<GatewayConfig>, log: Logger): Promise<RunningGateway> {
+  const plane = await makePlane(config, log);
+  const { admission, registry, metrics } = plane;
+  if (config.route.length === 0 && config.domain === undefined && config.tcp.length === 0) {
+    log.warn("no route is given, so every visitor gets 404: add --route '*=SERVICE' or --domain NAME");
+  }
+  const inner = openInner(plane);
+  plane.calls = new Calls({
+    ...{ registry, inner, connections: plane.connections, egress: new EgressPolicy(config.allowEgress) },
+    ...{ connectTimeoutMs: config.limits.connectTimeout, idleTimeoutMs: config.limits.idleTimeout },
+  });
+  const listeners = await inner.listen().then(() => openDoors(plane, inner)).catch((error) => {
+    inner.cut();
+    throw error;
+  });
+  plane.httpsPort = listeners.httpsPort;
+  let stopping = false;
+  const at = listenAt(config.admin);
+  const ready = (): boolean => !stopping;
+  const admin = at && await openAdmin(at, { dataDir: config.data, metrics, registry, ready })
+    .catch(async (error) => {
+      await listeners.close(0);
+      inner.cut();
+      throw error;
+    });
+  return {
+    addresses: admin ? { ...listeners.addresses, admin: admin.address } : listeners.addresses,
+    async stop(graceMs: number): Promise<void> {
+      stopping = true;
+      // Agents dial another gateway while this one finishes what it has.
+      admission.leave();
+      await listeners.close(graceMs, () => admission.drain(LINKS_END_MS));
+      inner.cut();
+      plane.revocations.stop();
+      admin?.close();
+    },
+  };
+}
+
+/** Makes what the stories work with. Nothing listens yet. */
+async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<Plane> {
   const registry = new Registry();
-  const budget = new MemoryBudget(config.limits.memory, true);
   const { limits } = config;
+  const budget = new MemoryBudget(limits.memory, true);
   const metrics = new GatewayMetrics(() => ({
     ...registry.totals(),
     heldBytes: budget.heldBytes,
@@ -250,50 +308,42 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
     sessionWindowBytes: limits.sessionWindow,
     helloFields: ["version", VERSION],
     onEvent: (event) => recordLink(log, metrics, event),
+    onCall: (call) => plane.calls!.take(call),
     onStreamReset: (code, remote) => metrics.streamReset(code, remote),
     onFault: (error) => {
       metrics.fault();
       log.error("fault", { error });
     },
   });
+  const logAccess = config.log.access;
   const plane: Plane = {
-    ...{ config, log, registry, metrics, admission, ids: new RequestIds() },
-    outcomes: new Outcomes({ metrics, log, logAccess: config.log.access }),
+    ...{ config, log, registry, metrics, admission, revocations, ids: new RequestIds() },
+    connections: new Connections({ registry, metrics, log, logAccess, idleTimeoutMs: limits.idleTimeout }),
+    outcomes: new Outcomes({ metrics, log, logAccess }),
     router: new Router(config.route, config.domain),
+    tlsRouter: new TlsRouter(config.route),
     trusted: new TrustedProxies(config.trustedProxy),
     startedMs: performance.now(),
     httpsPort: undefined,
+    calls: undefined,
   };
-  if (config.route.length === 0 && config.domain === undefined) {
-    log.warn("no route is given, so every visitor gets 404: add --route '*=SERVICE' or --domain NAME");
-  }
-  const listeners = await openDoors(plane);
-  plane.httpsPort = listeners.httpsPort;
-  let stopping = false;
-  const at = listenAt(config.admin);
-  const token = loadOrCreateAdminToken(config.data);
-  const app = adminApp({ token, metrics, registry, ready: () => !stopping });
-  const admin = at && await listenAdmin(app, at).catch(async (error) => {
-    await listeners.close(0);
-    throw listenFault(at, error);
+  return plane;
+}
+
+/** The door for calls between agents, and what leads a request that comes by it into its story. */
+function openInner(plane: Plane): InnerDoor {
+  const story = callStory(plane);
+  return new InnerDoor(serverLimits(plane.config), (arrival, { caller, service }) => {
+    const visit = identify(plane, arrival, "", false, caller);
+    if (visit === undefined) return;
+    visit.service = service;
+    void story.fetch(new VisitRequest(visit) as unknown as Request, { visit });
   });
-  return {
-    addresses: admin ? { ...listeners.addresses, admin: admin.address } : listeners.addresses,
-    async stop(graceMs: number): Promise<void> {
-      stopping = true;
-      // Agents dial another gateway while this one finishes what it has.
-      admission.leave();
-      await listeners.close(graceMs, () => admission.drain(LINKS_END_MS));
-      revocations.stop();
-      admin?.close();
-    },
-  };
 }
 
 /** Opens the listeners of visitors and links, and leads what arrives into its story. */
-function openDoors(plane: Plane): Promise<PublicListeners> {
-  const { config, metrics, log } = plane;
-  const { limits } = config;
+function openDoors(plane: Plane, inner: InnerDoor): Promise<PublicListeners> {
+  const { config, metrics, log, connections } = plane;
   const tell = (app: Hono<VisitEnv>, arrival: Arrival, peer: string, secure: boolean): void => {
     const visit = identify(plane, arrival, peer, secure);
     if (visit) void app.fetch(new VisitRequest(visit) as unknown as Request, { visit });
@@ -301,43 +351,18 @@ function openDoors(plane: Plane): Promise<PublicListeners> {
   const story = requestStory(plane);
   const links = linkStory(plane);
   return openListeners({
-    http: listenAt(config.http),
-    https: config.https.kind !== "tcp" ? undefined : {
-      ...config.https,
-      certificates: config.cert.map((certPath, i) => ({ certPath, keyPath: config.key[i]! })),
-    },
-    links: config.link.map((address) => listenAt(address)!),
-    limits: {
-      headBytesMax: limits.headBytesMax,
-      headTimeoutMs: limits.headTimeout,
-      keepAliveTimeoutMs: limits.keepAliveTimeout,
-      connectionsMax: limits.connectionsMax,
-      onRefused: () => metrics.dropped("connections"),
+    ...doorsOf(config),
+    decideTls: (hello, hasOwn) => routeTls(plane, hello, hasOwn),
+    onConnection: (incoming) => connections.take(incoming),
+    onUnreadable: (visitor, detail) => log.debug("no ClientHello", { visitor, detail }),
+    onRefused: (queue) => metrics.dropped(queue),
+    finishConnections: async (graceMs) => {
+      await Promise.all([connections.finish(graceMs), inner.finish(graceMs)]);
     },
     onVisitor: (arrival, peer, secure) => tell(story, arrival, peer, secure),
     onLink: (arrival) => tell(links, arrival, "unix", false),
     onCertificate: ({ path, message }, kind) => log[kind === "renewed" ? "info" : "error"](message, { path }),
   });
-}
-
-function listenAt(address: ListenAddress): ListenAt | undefined {
-  if (address.kind === "off") return undefined;
-  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
-}
-
-function recordLink(log: Logger, metrics: GatewayMetrics, event: AdmissionEvent): void {
-  if (event.kind === "linked") {
-    const { agent, services, session, claimed } = event.attachment;
-    metrics.link(event.again ? "remade" : "made");
-    log.info("linked", { agent, services: services.join(","), peer: session.link.peer, ...claimed });
-  } else if (event.kind === "lost") {
-    const { agent, peer, end } = event;
-    metrics.link("lost");
-    log.info("link ended", { agent, peer, code: end.code, reason: end.message });
-  } else {
-    metrics.link("refused");
-    log.warn("link refused", { peer: event.peer, code: event.code, reason: event.message });
-  }
 }
 
 async function main(argv: string[]): Promise<ExitCode> {

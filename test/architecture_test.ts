@@ -22,15 +22,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   link: [],
   mux: ["wire", "link"],
   http: ["wire", "mux"],
-  tcp: ["mux"],
+  tcp: ["wire", "mux", "runtime"],
+  doors: ["wire", "mux", "http", "tcp", "runtime"],
+  egress: ["runtime"],
   routing: ["mux"],
   auth: [],
   policy: [],
   waf: [],
   events: [],
   metrics: [],
-  seal: [],
-  config: ["policy", "routing", "auth", "link"],
+  seal: ["runtime"],
+  config: ["policy", "routing", "auth", "link", "egress"],
   admin: ["auth", "policy", "events", "metrics", "routing"],
   // The parts of gateway.ts that would make it too long to read: only the script uses them.
   gateway: [
@@ -41,19 +43,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "routing",
     "auth",
     "metrics",
+    "tcp",
+    "egress",
+    "seal",
     "tls",
     "runtime",
     "config",
     "cli",
     "admin",
   ],
+  // The same for agent.ts.
+  agent: ["wire", "link", "mux", "http", "tcp", "doors", "seal", "runtime", "config", "cli"],
   cli: [],
   runtime: ["link"],
   tls: ["runtime"],
 };
 
 /** What an agent never reaches, by whatever way: it runs beside the service and holds nothing of the edge. */
-const GATEWAY_ONLY = ["routing", "policy", "waf", "events", "admin", "gateway"];
+const GATEWAY_ONLY = ["routing", "policy", "waf", "events", "admin", "gateway", "egress"];
 
 const LIB_LINES_MAX = 300;
 const SCRIPT_LINES_MAX = 400;

@@ -10,6 +10,7 @@ function metrics(): GatewayMetrics {
   return new GatewayMetrics(() => ({
     ...{ links: 2, streams: 3, heldBytes: 4, creditBytes: 5, shedTotal: 6 },
     roundTrips: [{ agent: "box", seconds: 0.25 }],
+    walls: { whole: 1, broken: 1 },
   }));
 }
 

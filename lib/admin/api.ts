@@ -9,7 +9,7 @@
 import { Hono } from "hono";
 import { secretsEqual } from "../auth/key_store.ts";
 import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
-import type { Registry } from "../routing/registry.ts";
+import type { Attachment, Registry } from "../routing/registry.ts";
 
 export interface AdminOptions {
   /** The admin token. */
@@ -18,6 +18,12 @@ export interface AdminOptions {
   registry: Registry;
   /** False from the moment the gateway begins to stop. */
   ready(): boolean;
+}
+
+/** What an agent claims of its wall; `unknown` until it has reported. */
+function wallOf({ wall }: Attachment): Record<string, unknown> {
+  if (wall === undefined) return { state: "unknown", listeners: 0, exposed: [], faults: ["No report has come"] };
+  return { ...wall.claim, reportedAt: new Date(wall.atMs).toISOString() };
 }
 
 /** Makes the app. Answer it with `app.fetch`, or try it with `app.request`. */
@@ -43,8 +49,12 @@ export function adminApp(options: AdminOptions): Hono {
     c.json({
       links: registry.all().map((attachment) => ({
         agent: attachment.agent,
+        namespace: attachment.namespace,
+        image: attachment.image,
         peer: attachment.session.link.peer,
         services: attachment.services,
+        tcp: [...attachment.tcp],
+        wall: wallOf(attachment),
         since: new Date(attachment.sinceMs).toISOString(),
         streams: attachment.session.streamsOpen,
         roundTripMs: Math.round(attachment.session.rttMs * 1000) / 1000,

@@ -41,15 +41,20 @@ export type GatewayAddress = UnixAddress | {
   readonly url: string;
 };
 
-/** What stands behind a service. */
-export type Target = UnixAddress | {
-  readonly kind: "http";
-  /** True for `https:`. */
+/** What stands behind a service: HTTP on a unix socket or a port, or raw connections (`tcp`, `unix+tcp`). */
+export type Target = UnixAddress | { readonly kind: "unix+tcp"; readonly path: string } | {
+  readonly kind: "http" | "tcp";
+  /** True for `https:` and `tls:`. */
   readonly secure: boolean;
   /** A name or an address; IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
 };
+
+/** Whether a target takes raw connections, of any protocol, and not HTTP requests. */
+export function isRawTarget(target: Target): boolean {
+  return target.kind === "tcp" || target.kind === "unix+tcp";
+}
 
 /** A published service and its target. */
 export interface ServiceTarget {
@@ -58,7 +63,8 @@ export interface ServiceTarget {
 }
 
 const GATEWAY_FORMS = "wss://HOST, ws://HOST:PORT or unix:PATH";
-const TARGET_FORMS = "http://HOST:PORT, https://HOST:PORT or unix:PATH";
+const TARGET_FORMS =
+  "http://HOST:PORT, https://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, unix:PATH or unix+tcp:PATH";
 
 /**
  * Reads the path of `unix:PATH`.
@@ -110,6 +116,9 @@ export function parseGatewayAddress(text: string): GatewayAddress {
  */
 export function parseTarget(text: string): Target {
   if (text.startsWith("unix:")) return parseUnixAddress(text);
+  if (text.startsWith("unix+tcp:")) {
+    return { kind: "unix+tcp", path: parseUnixAddress(text.replace("+tcp", "")).path };
+  }
   if (/^\d+$/.test(text)) {
     throw new ValueError(`target ${quoted(text)} is a port alone: write http://localhost:${text}`);
   }
@@ -117,16 +126,19 @@ export function parseTarget(text: string): Target {
     throw new ValueError(`target ${quoted(text)} has no scheme: write http://${text}`);
   }
   const url = parseUrl(text, "target", TARGET_FORMS);
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
+  const scheme = SCHEMES[url.protocol];
+  if (scheme === undefined) {
     throw new ValueError(`target ${quoted(text)} is none of ${TARGET_FORMS}: write one of these`);
   }
-  if (url.pathname !== "/") {
+  if (url.pathname !== "/" && url.pathname !== "") {
     throw new ValueError(
       `a target is an address, paths pass through unchanged: write ${url.protocol}//${url.host}`,
     );
   }
-  const secure = url.protocol === "https:";
-  return { kind: "http", secure, host: bareHost(url), port: portOf(url, secure) };
+  if (scheme.kind === "tcp" && url.port === "") {
+    throw new ValueError(`target ${quoted(text)} has no port: write ${url.protocol}//${url.host}:5432`);
+  }
+  return { ...scheme, host: hostOf(url), port: portOf(url, scheme.secure) };
 }
 
 /**
@@ -149,9 +161,10 @@ export function parseServiceTarget(text: string): ServiceTarget {
 
 /** A target as it would be written, for logs. */
 export function formatTarget(target: Target): string {
-  if (target.kind === "unix") return `unix:${target.path}`;
+  if (target.kind === "unix" || target.kind === "unix+tcp") return `${target.kind}:${target.path}`;
   const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-  return `${target.secure ? "https" : "http"}://${host}:${target.port}`;
+  const [plain, secure] = target.kind === "http" ? ["http", "https"] : ["tcp", "tls"];
+  return `${target.secure ? secure : plain}://${host}:${target.port}`;
 }
 
 /** A gateway that an agent dials. */
@@ -194,6 +207,23 @@ function parseUrl(text: string, noun: string, forms: string): URL {
     throw new ValueError(`${noun} ${quoted(text)} has port 0: write a real one, as in ${forms}`);
   }
   return url;
+}
+
+const SCHEMES: Readonly<Record<string, { kind: "http" | "tcp"; secure: boolean } | undefined>> = {
+  "http:": { kind: "http", secure: false },
+  "https:": { kind: "http", secure: true },
+  "tcp:": { kind: "tcp", secure: false },
+  "tls:": { kind: "tcp", secure: true },
+};
+
+/** Of a scheme that is not one of the web's the parser takes the host as it stands: it is read again as one that is. */
+function hostOf(url: URL): string {
+  if (url.protocol === "http:" || url.protocol === "https:") return bareHost(url);
+  const web = URL.parse(`http://${url.host}/`);
+  if (web === null) {
+    throw new ValueError(`target ${quoted(url.href)} names no valid host: write tcp://HOST:PORT`);
+  }
+  return bareHost(web);
 }
 
 function bareHost(url: URL): string {

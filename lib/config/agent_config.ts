@@ -9,9 +9,23 @@
  */
 
 import { z } from "zod";
-import { gatewayAddress, serviceTarget } from "./addresses.ts";
+import { gatewayAddress, isRawTarget, serviceTarget } from "./addresses.ts";
+import { doorAddress, formatDoorAddress, proxyProtocol, serviceDoor } from "./door.ts";
 import { logConfig } from "./log_config.ts";
-import { choice, count, duration, filePath, list, secret, serviceName, size, toggle } from "./units.ts";
+import {
+  choice,
+  count,
+  duration,
+  filePath,
+  leaf,
+  list,
+  secret,
+  serviceName,
+  size,
+  toggle,
+  ValueError,
+  type Written,
+} from "./units.ts";
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
@@ -24,6 +38,10 @@ const limits = z.strictObject({
   sessionWindow: size({ min: 64 * KiB, max: 1024 * MiB }).prefault("32MiB")
     .describe("Body bytes under way on one link"),
   connectTimeout: duration({ min: 100 }).prefault("10s").describe("Time to connect to a gateway or a target"),
+  idleTimeout: duration().prefault("0").describe(
+    "Time a raw connection may pass no byte either way; 0 is no limit",
+  ),
+  connectionsMax: count({ min: 1, max: 1_000_000 }).prefault(4096).describe("Open connections at one door"),
   grace: duration().prefault("30s").describe("Time for open exchanges to finish when the agent stops"),
 }).prefault({}).describe("What bounds a link and the process");
 
@@ -35,7 +53,22 @@ export const agentConfig = z.strictObject({
     .describe("Token from the gateway; other users of the machine can read flags, prefer --token-file"),
   tokenFile: filePath("FILE").optional().describe("File that holds the token"),
   serve: list(serviceTarget()).default([])
-    .describe("Service to publish and its target: http://HOST:PORT, https://HOST:PORT or unix:PATH"),
+    .describe(
+      "Service and its target: http(s)://HOST:PORT, unix:PATH, or raw: tcp://, tls://, unix+tcp:PATH",
+    ),
+  proxyProtocol: list(proxyProtocol()).default([]).describe(
+    "Raw service whose target wants a PROXY protocol header, and which",
+  ),
+  reach: list(serviceDoor()).default([])
+    .describe("Another agent's service, and the local door to it: 127.0.0.1:PORT or unix:PATH"),
+  egress: doorAddress().optional()
+    .describe(
+      "Local HTTP and CONNECT proxy whose traffic leaves at the gateway: 127.0.0.1:PORT or unix:PATH",
+    ),
+  requireWall: toggle().default(false).describe("Serve nothing while others could reach a socket in here"),
+  seal: sealMode().prefault("false").describe(
+    "Dial and listen nowhere else, by the kernel; =require insists",
+  ),
   app: filePath("FILE").optional().describe(
     "Module with a fetch app to publish without any port; needs --as",
   ),
@@ -77,7 +110,8 @@ export const agentConfig = z.strictObject({
   if (config.targetInsecure && config.targetCa !== undefined) {
     fault("targetInsecure", "any certificate is taken, so --target-ca has no effect: keep one");
   }
-  if (config.serve.length === 0 && config.app === undefined) {
+  const opensDoor = config.reach.length > 0 || config.egress !== undefined;
+  if (config.serve.length === 0 && config.app === undefined && !opensDoor) {
     fault("serve", "nothing to publish: add --serve web=http://localhost:3000, or --app FILE --as SERVICE");
   }
   const names = new Set<string>(config.as === undefined ? [] : [config.as]);
@@ -88,6 +122,37 @@ export const agentConfig = z.strictObject({
     }
     names.add(service);
   });
+  const raw = new Set(config.serve.filter(({ target }) => isRawTarget(target)).map(({ service }) => service));
+  const asked = new Set<string>();
+  config.proxyProtocol.forEach(({ service }, index) => {
+    const wrong = asked.has(service)
+      ? `${service} is given twice: keep one`
+      : raw.has(service)
+      ? undefined
+      : `${service} is no raw service of this agent: add --serve ${service}=tcp://HOST:PORT`;
+    asked.add(service);
+    if (wrong !== undefined) {
+      context.addIssue({ code: "custom", path: ["proxyProtocol", index], message: wrong });
+    }
+  });
+  const doors = [...config.reach.map(({ address }) => address), ...config.egress ? [config.egress] : []]
+    .filter((address) => address.kind === "unix" || address.port !== 0).map(formatDoorAddress);
+  const twice = doors.find((address, index) => doors.indexOf(address) !== index);
+  if (twice !== undefined) fault("reach", `two doors are at ${twice}: give one another address`);
 });
+
+/** How the agent seals itself: not, if it can, or else not at all. */
+export type SealMode = "off" | "on" | "require";
+
+function sealMode(): z.ZodType<SealMode, Written> {
+  return leaf("require", (text): SealMode => {
+    if (text === "require") return "require";
+    if (text === "true" || text === "1") return "on";
+    if (text === "false" || text === "0") return "off";
+    throw new ValueError(
+      `${JSON.stringify(text.slice(0, 24))} is no way to seal: write --seal or --seal=require`,
+    );
+  }).meta({ switch: true });
+}
 
 export type AgentConfig = z.output<typeof agentConfig>;

@@ -8,8 +8,19 @@
  */
 
 import { z } from "zod";
+import { type EgressRule, EgressRuleError, parseEgressRule } from "../egress/egress_rule.ts";
 import { parseRoute, type Route, RouteError, Router } from "../routing/router.ts";
-import { cidr, domainName, formatListenAddress, type ListenAddress, listenAddress } from "./listen.ts";
+import { TlsRouter } from "../routing/tls_router.ts";
+import { quoted } from "../printable.ts";
+import { parseServiceName } from "../service_name.ts";
+import {
+  cidr,
+  domainName,
+  formatListenAddress,
+  type ListenAddress,
+  listenAddress,
+  parseListenAddress,
+} from "./listen.ts";
 import { target } from "./addresses.ts";
 import { logConfig } from "./log_config.ts";
 import {
@@ -22,6 +33,7 @@ import {
   serviceOrAny,
   size,
   toggle,
+  ValueError,
   word,
   type Written,
 } from "./units.ts";
@@ -37,6 +49,31 @@ function route(): z.ZodType<Route, Written> {
   return leaf("ROUTE=SERVICE", parseRoute, RouteError);
 }
 
+/** A door for raw connections. */
+export interface TcpDoor {
+  readonly address: ListenAddress;
+  readonly service: string;
+}
+
+/** `ADDR=SERVICE`. */
+function tcpDoor(): z.ZodType<TcpDoor, Written> {
+  return leaf("ADDR=SERVICE", (text) => {
+    const at = text.lastIndexOf("=");
+    if (at < 0) {
+      throw new ValueError(`${quoted(text)} names no service: write it as 0.0.0.0:5432=db`);
+    }
+    return {
+      address: parseListenAddress(text.slice(0, at), false),
+      service: parseServiceName(text.slice(at + 1)),
+    };
+  });
+}
+
+/** A rule of what agents may call. */
+function egressRule(): z.ZodType<EgressRule, Written> {
+  return leaf("HOST:PORT", parseEgressRule, EgressRuleError);
+}
+
 const limits = z.strictObject({
   headBytesMax: size({ min: KiB, max: 64 * KiB }).prefault("32KiB")
     .describe("Largest head of a request; a larger one gets 431"),
@@ -50,6 +87,9 @@ const limits = z.strictObject({
     .describe(
       "Time an exchange may pass no byte either way; 0 is no limit, as event streams are silent for long",
     ),
+  connectTimeout: duration({ min: 100 }).prefault("10s").describe(
+    "Time to reach a host for an agent that calls the outside",
+  ),
   keepAliveTimeout: duration({ min: 1000 }).prefault("65s")
     .describe("Time a visitor's connection is kept without a request"),
   connectionsMax: count({ min: 1, max: 1_000_000 }).prefault(10_000).describe("Open connections of visitors"),
@@ -76,13 +116,22 @@ export const gatewayConfig = z.strictObject({
   key: list(filePath("FILE")).default([]).describe(
     "Private key in PEM; one for each --cert, in the same order",
   ),
+  sni: listenAddress().prefault("off")
+    .describe(
+      "Address where TLS is passed through by server name; other names end here, with --cert and --key",
+    ),
+  tcp: list(tcpDoor()).default([]).describe("Address for raw connections of visitors, and their service"),
+  allowEgress: list(egressRule()).default([])
+    .describe("Where agents may call: HOST:PORT, *.HOST:PORT, *:PORT, or ADDRESS or CIDR for inner networks"),
   redirectHttps: toggle().default(false).describe("Answer plain HTTP with a redirect (308) to HTTPS"),
   link: list(listenAddress(false)).default([])
     .describe("One more address for links from agents; they are always welcome on the public ones"),
   admin: listenAddress().prefault("127.0.0.1:9090").describe("Address of the API and the page, or off"),
   domain: domainName().optional().describe("Domain below which every service S is at S.NAME"),
   route: list(route()).default([])
-    .describe("Route to a service: HOST, HOST/PATH, *.HOST, *.HOST/PATH, or * for all else"),
+    .describe(
+      "Route to a service: HOST, HOST/PATH, *.HOST or * for all else; HOST@ALPN for TLS passed through",
+    ),
   trustedProxy: list(cidr()).default([]).describe(
     "Network of proxies whose X-Forwarded-* headers are believed",
   ),
@@ -94,7 +143,7 @@ export const gatewayConfig = z.strictObject({
   const fault = (key: string, message: string): void => {
     context.addIssue({ code: "custom", path: [key], message });
   };
-  const { http, https, cert, key, redirectHttps, link } = config;
+  const { http, https, cert, key, redirectHttps, link, sni } = config;
   if (cert.length !== key.length) {
     fault(
       cert.length > key.length ? "cert" : "key",
@@ -103,13 +152,18 @@ export const gatewayConfig = z.strictObject({
   } else if (https.kind !== "off" && cert.length === 0) {
     fault("https", "HTTPS needs a certificate: add --cert FILE --key FILE");
   }
-  if (https.kind === "off" && cert.length > 0) {
+  if (https.kind === "off" && sni.kind === "off" && cert.length > 0) {
     fault("cert", "a certificate is given but HTTPS is off: add --https 0.0.0.0:443");
   }
-  if (redirectHttps && (https.kind === "off" || http.kind === "off")) {
+  if (sni.kind === "unix") fault("sni", "server names are for visitors from a network: write 0.0.0.0:443");
+  const takesHttps = https.kind !== "off" || sni.kind !== "off" && cert.length > 0;
+  if (redirectHttps && (!takesHttps || http.kind === "off")) {
     fault("redirectHttps", "redirecting needs both HTTP and HTTPS: set --http and --https");
   }
-  if (http.kind === "off" && https.kind === "off") {
+  if (sni.kind === "off" && config.route.some((route) => route.alpn !== undefined)) {
+    fault("route", "a route with @ is for TLS that is passed through: add --sni 0.0.0.0:443");
+  }
+  if (http.kind === "off" && https.kind === "off" && (sni.kind === "off" || cert.length === 0)) {
     const noLink = link.length === 0 ? ", and agents have no address either" : "";
     fault("http", `visitors have no address${noLink}: set --http or --https`);
   }
@@ -122,6 +176,7 @@ export type GatewayConfig = z.output<typeof gatewayConfig>;
 function checkRoutes(routes: readonly Route[], fault: (key: string, message: string) => void): void {
   try {
     new Router(routes);
+    new TlsRouter(routes);
   } catch (error) {
     if (!(error instanceof RouteError)) throw error;
     fault("route", error.message);
@@ -130,7 +185,10 @@ function checkRoutes(routes: readonly Route[], fault: (key: string, message: str
 
 /** Two listeners on one address: the second would fail much later, with a message that names neither. */
 function checkListeners(
-  config: { http: ListenAddress; https: ListenAddress; admin: ListenAddress; link: ListenAddress[] },
+  config: Record<"http" | "https" | "admin" | "sni", ListenAddress> & {
+    link: ListenAddress[];
+    tcp: TcpDoor[];
+  },
   fault: (key: string, message: string) => void,
 ): void {
   const taken = new Map<string, string>();
@@ -138,13 +196,17 @@ function checkListeners(
     ["http", config.http],
     ["https", config.https],
     ["admin", config.admin],
+    ["sni", config.sni],
     ...config.link.map((address): [string, ListenAddress] => ["link", address]),
+    ...config.tcp.map(({ address }): [string, ListenAddress] => ["tcp", address]),
   ];
   for (const [key, address] of named) {
     if (address.kind === "off" || (address.kind === "tcp" && address.port === 0)) continue;
     const text = formatListenAddress(address);
     const other = taken.get(text);
     if (other === undefined) taken.set(text, key);
+    // One port for both: names that are not passed through end in the gateway's own HTTPS.
+    else if (key === "sni" && other === "https") continue;
     else fault(key, `${key} and ${other} both listen on ${text}: give one another address`);
   }
 }

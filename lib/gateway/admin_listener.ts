@@ -8,7 +8,9 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
-import { removeStale } from "../http/visitor_server.ts";
+import { adminApp, type AdminOptions } from "../admin/api.ts";
+import { loadOrCreateAdminToken } from "../auth/key_store.ts";
+import { type ListenAt, listenFault, removeStale } from "../http/visitor_server.ts";
 
 /** Connections to the admin listener at once. */
 const CONNECTIONS_MAX = 256;
@@ -20,10 +22,22 @@ export interface AdminListener {
   close(): void;
 }
 
+/** Opens the admin listener with its app. @throws {ListenFault} When the address cannot be had. */
+export async function openAdmin(
+  at: ListenAt,
+  options: Omit<AdminOptions, "token"> & { dataDir: string },
+): Promise<AdminListener> {
+  const { dataDir, ...rest } = options;
+  const app = adminApp({ ...rest, token: loadOrCreateAdminToken(dataDir) });
+  return await listenAdmin(app, at).catch((error) => {
+    throw listenFault(at, error);
+  });
+}
+
 /** Listens. @throws {NodeJS.ErrnoException} When the address cannot be had. */
 export async function listenAdmin(
   app: Hono,
-  at: { host: string; port: number } | { path: string },
+  at: ListenAt,
 ): Promise<AdminListener> {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const server = http.createServer(

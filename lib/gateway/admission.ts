@@ -16,25 +16,45 @@ import type { Link } from "../link/link.ts";
 import type { MemoryBudget } from "../mux/budget.ts";
 import { Session } from "../mux/session.ts";
 import type { SessionEnd } from "../mux/session_options.ts";
+import type { Stream } from "../mux/stream.ts";
 import type { ErrorName } from "../wire/errors.ts";
 import { type Hello, helloField } from "../wire/hello.ts";
+import type { OpenPayload } from "../wire/open.ts";
 import { isServiceName } from "../service_name.ts";
-import type { Attachment, Registry } from "../routing/registry.ts";
+import { parseWallFields } from "../seal/wall_report.ts";
+import type { Attachment, Registry, WallClaim } from "../routing/registry.ts";
 
 /** Links at once. They share `connectionsMax` with visitors, whom a stolen token must not be able to keep out. */
 export const LINKS_MAX = 5_000;
 /** Services of one link. */
 export const LINK_SERVICES_MAX = 256;
+/** A report that cannot be one is no reason to believe the one before. */
+const UNREADABLE_WALL: WallClaim = {
+  state: "unknown",
+  listeners: 0,
+  exposed: [],
+  faults: ["The report cannot be read"],
+};
 /** The longest claim that is kept. */
 const CLAIM_CHARS_MAX = 255;
 /** How often expired tokens are looked for. */
 const EXPIRY_CHECK_MS = 1_000;
 
+/** A stream that an agent opened: a call to another agent's service, or to the outside. */
+export interface Call {
+  /** Has no sink yet. */
+  readonly stream: Stream;
+  readonly open: OpenPayload;
+  /** Who calls, by its token. */
+  readonly caller: TokenClaims;
+}
+
 /** What is told to the owner, for the log and the metrics. */
 export type AdmissionEvent =
   | { kind: "linked"; attachment: Attachment; again: boolean }
   | { kind: "lost"; agent: string; peer: string; end: SessionEnd }
-  | { kind: "refused"; peer: string; code: string; message: string };
+  | { kind: "refused"; peer: string; code: string; message: string }
+  | { kind: "wall"; attachment: Attachment; before: WallClaim | undefined };
 
 export interface AdmissionOptions {
   registry: Registry;
@@ -49,6 +69,8 @@ export interface AdmissionOptions {
   /** What this gateway says of itself: flat names and values. */
   helloFields: string[];
   onEvent(event: AdmissionEvent): void;
+  /** Answers it, or resets its stream. What the token allows is for the owner to look at. */
+  onCall(call: Call): void;
   onStreamReset(code: ErrorName, remote: boolean): void;
   onFault(error: unknown): void;
 }
@@ -130,15 +152,26 @@ export class Admission {
     const session: Session = new Session(link, {
       role: "gateway",
       helloFields,
-      // Agents open nothing here: all streams go the other way.
-      streamsMax: 0,
+      // Whose token allows no calls opens nothing here.
+      streamsMax: claims.egress || claims.reach.length > 0 ? streamsMax : 0,
       openStreamsMax: streamsMax,
       sessionWindowBytes,
       budget,
       onReady: (hello) => {
         attachment = this.#attach(session, claims, hello);
       },
-      onOpen: (stream) => stream.reset("refused", "Agents open no streams here"),
+      onOpen: (stream, open) => {
+        // What did not pass its HELLO serves nothing and calls nothing.
+        if (attachment === undefined) return stream.reset("refused");
+        this.#options.onCall({ stream, open, caller: claims });
+      },
+      onReport: (fields) => {
+        if (attachment === undefined) return;
+        const claim = parseWallFields(fields) ?? UNREADABLE_WALL;
+        const before = attachment.wall?.claim;
+        attachment.wall = { claim, atMs: Date.now() };
+        if (before?.state !== claim.state) this.#options.onEvent({ kind: "wall", attachment, before });
+      },
       onGoAway: () => {
         // Nothing new goes to it from here on: the session says so by itself.
       },
@@ -164,11 +197,9 @@ export class Admission {
 
   /** Puts a link to work, if its token allows what its HELLO asks for. */
   #attach(session: Session, claims: TokenClaims, hello: Hello): Attachment | undefined {
-    const services = [
-      ...new Set((helloField(hello, "services") ?? "").split(",").filter((name) => name !== "")),
-    ];
-    const wrong = services.length === 0
-      ? "names no service"
+    const services = namesIn(helloField(hello, "services"));
+    const wrong = services.length === 0 && !claims.egress && claims.reach.length === 0
+      ? "names no service, and may call none"
       : services.length > LINK_SERVICES_MAX
       ? `names more than ${LINK_SERVICES_MAX} services`
       : undefined;
@@ -188,7 +219,10 @@ export class Admission {
       session,
       agent: claims.name,
       tokenId: claims.id,
+      namespace: claims.namespace,
+      image: claims.image,
       services,
+      tcp: new Set(namesIn(helloField(hello, "tcp")).filter((name) => services.includes(name))),
       sinceMs: Date.now(),
       claimed,
     };
@@ -204,4 +238,9 @@ export class Admission {
       if (claims.expiresAtMs <= nowMs) session.close("identity", "The token has expired: mint a new one");
     }
   }
+}
+
+/** The names of a list in HELLO, each once. */
+function namesIn(list: string | undefined): string[] {
+  return [...new Set((list ?? "").split(",").filter((name) => name !== ""))];
 }

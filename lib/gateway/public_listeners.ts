@@ -1,38 +1,25 @@
 /**
- * The doors of the gateway: public HTTP, public HTTPS with its certificates, and more listeners for links.
+ * The doors of the gateway: public HTTP, public HTTPS with its certificates, TLS by server name, raw connections,
+ * and more listeners for links.
  *
  * @module
  */
-import type { CertificateFiles, CertificateFinding } from "../tls/certificates.ts";
-import { CertificateStore } from "../tls/certificates.ts";
-import { TlsFront } from "../tls/front.ts";
+import { listenTcp, type TcpListenAddress, type TcpListener } from "../runtime/listen_tcp.ts";
 import {
   type Arrival,
   type ListenAt,
+  listenFault,
+  removeStale,
   VisitorServer,
-  type VisitorServerOptions,
 } from "../http/visitor_server.ts";
-
-/** How often certificate files are looked at. */
-const CERTIFICATES_POLL_MS = 1_000;
-
-export interface PublicListenersOptions {
-  http: ListenAt | undefined;
-  https: { host: string; port: number; certificates: CertificateFiles[] } | undefined;
-  /** More addresses for links. */
-  links: ListenAt[];
-  /** Limits of every listener. */
-  limits: Omit<VisitorServerOptions, "onArrival">;
-  /** A request of a visitor. @param peer The address on the visitor's own socket. */
-  onVisitor(arrival: Arrival, peer: string, secure: boolean): void;
-  /** A request on a listener for links. */
-  onLink(arrival: Arrival): void;
-  /** For the log. A fault leaves the certificate before in use. */
-  onCertificate(finding: CertificateFinding, kind: "renewed" | "fault" | "warning"): void;
-}
+import type { GatewayConfig } from "../config/gateway_config.ts";
+import type { ListenAddress } from "../config/listen.ts";
+import { addressFields } from "./connections.ts";
+import type { PublicListenersOptions } from "./listener_options.ts";
+import { TlsListeners } from "./tls_listeners.ts";
 
 export interface PublicListeners {
-  /** The real addresses: `http`, `https`, `link`. */
+  /** The real addresses: `http`, `https`, `sni`, `tcp`, `link`. */
   readonly addresses: Record<string, string | string[]>;
   /** The public port of HTTPS, if there is one. */
   readonly httpsPort: number | undefined;
@@ -51,25 +38,33 @@ export interface PublicListeners {
  */
 export async function openListeners(options: PublicListenersOptions): Promise<PublicListeners> {
   const servers: VisitorServer[] = [];
-  const fronts: { close(graceMs: number): Promise<void> }[] = [];
+  const doors: TcpListener[] = [];
   const addresses: Record<string, string | string[]> = {};
+  let tls: TlsListeners | undefined;
   const close = async (graceMs: number, endLinks?: () => Promise<void>): Promise<void> => {
-    const closed = fronts.map((front) => front.close(graceMs));
-    await Promise.all(servers.map((server) => server.finish(graceMs)));
+    for (const door of doors) door.close();
+    const closed = tls?.close(graceMs);
+    await Promise.all([
+      ...servers.map((server) => server.finish(graceMs)),
+      options.finishConnections(graceMs),
+    ]);
     await endLinks?.();
     for (const server of servers) server.cut();
-    await Promise.all(closed);
+    await closed;
   };
   const server = (onArrival: (arrival: Arrival) => void): VisitorServer => {
-    const made = new VisitorServer({ ...options.limits, onArrival });
+    const made = new VisitorServer({
+      ...options.limits,
+      onArrival,
+      onRefused: () => options.onRefused("connections"),
+    });
     servers.push(made);
     return made;
   };
   try {
-    let front: TlsFront | undefined;
-    if (options.https) {
-      front = await openHttps(options, server, fronts);
-      addresses["https"] = `${front.host.includes(":") ? `[${front.host}]` : front.host}:${front.port}`;
+    if (options.https || options.sni) {
+      tls = await TlsListeners.open(options, server);
+      Object.assign(addresses, tls.addresses);
     }
     if (options.http) {
       const made = server((arrival) =>
@@ -77,52 +72,69 @@ export async function openListeners(options: PublicListenersOptions): Promise<Pu
       );
       addresses["http"] = await made.listen(options.http);
     }
+    for (const door of options.tcp) doors.push(await openRaw(door, options));
+    if (doors.length > 0) addresses["tcp"] = doors.map((door) => door.address);
     const links: string[] = [];
     for (const at of options.links) links.push(await server(options.onLink).listen(at));
     if (links.length > 0) addresses["link"] = links;
-    return { addresses, httpsPort: front?.port, close };
+    return { addresses, httpsPort: tls?.httpsPort, close };
   } catch (error) {
     await close(0);
     throw error;
   }
 }
 
-/** HTTPS: TLS ends in the front, which hands on to an inner server on loopback. See lib/tls/front.ts for why. */
-async function openHttps(
+/** A raw door: every connection that comes in is the service's. */
+async function openRaw(
+  { at, service }: { at: TcpListenAddress; service: string },
   options: PublicListenersOptions,
-  server: (onArrival: (arrival: Arrival) => void) => VisitorServer,
-  fronts: { close(graceMs: number): Promise<void> }[],
-): Promise<TlsFront> {
-  const { host, port, certificates } = options.https!;
-  const store = CertificateStore.load(certificates);
-  for (const warning of store.warnings()) options.onCertificate(warning, "warning");
-  const inner = server((arrival) => {
-    const { socket } = arrival.incoming;
-    const visitor = front.visitorOf(socket.remotePort);
-    // Any local user can dial the inner port; whoever did not come through TLS has no business there.
-    if (!visitor) return void socket.destroy();
-    options.onVisitor(arrival, visitor.address, true);
-  });
-  const innerAddress = await inner.listen({ host: "127.0.0.1", port: 0 });
-  const front: TlsFront = await TlsFront.listen({
-    host,
-    port,
-    innerPort: Number(innerAddress.slice(innerAddress.lastIndexOf(":") + 1)),
-    connectionsMax: options.limits.connectionsMax,
-    certificateFor: (name) => store.choose(name),
-  });
-  store.watch(CERTIFICATES_POLL_MS, ({ adopted, faults }) => {
-    for (const path of adopted) {
-      options.onCertificate({ path, message: "The certificate was renewed" }, "renewed");
-    }
-    for (const fault of faults) options.onCertificate(fault, "fault");
-    front.refresh();
-  });
-  fronts.push({
-    close: async (graceMs) => {
-      store.stop();
-      await front.close(graceMs);
-    },
-  });
-  return front;
+): Promise<TcpListener> {
+  if ("path" in at) await removeStale(at.path);
+  try {
+    const listener: TcpListener = await listenTcp(at, {
+      connectionsMax: options.limits.connectionsMax,
+      onConnection: (socket) => {
+        const fields = addressFields(socket, listener.address);
+        options.onConnection({ socket, service, fields });
+      },
+      onRefused: () => options.onRefused("connections"),
+    });
+    return listener;
+  } catch (error) {
+    throw listenFault(at, error as NodeJS.ErrnoException);
+  }
+}
+
+/** What bounds every HTTP server of the gateway. */
+export function serverLimits({ limits }: Pick<GatewayConfig, "limits">): PublicListenersOptions["limits"] {
+  return {
+    headBytesMax: limits.headBytesMax,
+    headTimeoutMs: limits.headTimeout,
+    keepAliveTimeoutMs: limits.keepAliveTimeout,
+    connectionsMax: limits.connectionsMax,
+  };
+}
+
+/** The doors that a configuration asks for. On one port for both, the one of names stands before the own HTTPS. */
+export function doorsOf(
+  config: Pick<GatewayConfig, "http" | "https" | "sni" | "cert" | "key" | "tcp" | "link" | "limits">,
+): Pick<PublicListenersOptions, "http" | "https" | "sni" | "certificates" | "tcp" | "links" | "limits"> {
+  const { https, sni, cert, key } = config;
+  const shared = https.kind === "tcp" && sni.kind === "tcp" && https.port !== 0 &&
+    https.port === sni.port && https.host === sni.host;
+  return {
+    http: listenAt(config.http),
+    https: https.kind === "tcp" && !shared ? https : undefined,
+    sni: sni.kind === "tcp" ? sni : undefined,
+    certificates: cert.map((certPath, i) => ({ certPath, keyPath: key[i]! })),
+    tcp: config.tcp.map(({ address, service }) => ({ at: listenAt(address)!, service })),
+    links: config.link.map((address) => listenAt(address)!),
+    limits: serverLimits(config),
+  };
+}
+
+/** @returns `undefined` for `off`. */
+export function listenAt(address: ListenAddress): ListenAt | undefined {
+  if (address.kind === "off") return undefined;
+  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }

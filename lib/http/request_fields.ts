@@ -10,7 +10,7 @@ import type { RequestReading } from "./reading.ts";
 
 /** Who called, as the gateway knows it. */
 export interface VisitorAddress {
-  /** The address of the peer on the socket, without brackets. */
+  /** The address of the peer on the socket, without brackets; for another agent `_` and its name. */
   peer: string;
   /** Whether the peer is a proxy whose fields are believed. */
   trusted: boolean;
@@ -34,9 +34,14 @@ export function forwardedFields(
   const node = visitor.peer.includes(":") ? `"[${visitor.peer}]"` : visitor.peer;
   const host = isPlain(reading.authority) ? reading.authority : `"${reading.authority}"`;
   const element = `for=${node};host=${host};proto=${visitor.scheme}`;
+  // Many readers take X-Forwarded-For for an address, and a name is none.
+  if (!visitor.peer.startsWith("_")) {
+    fields.push(
+      "X-Forwarded-For",
+      before.xForwardedFor === undefined ? visitor.peer : `${before.xForwardedFor}, ${visitor.peer}`,
+    );
+  }
   fields.push(
-    "X-Forwarded-For",
-    before.xForwardedFor === undefined ? visitor.peer : `${before.xForwardedFor}, ${visitor.peer}`,
     "X-Forwarded-Host",
     before.xForwardedHost ?? reading.authority,
     "X-Forwarded-Proto",

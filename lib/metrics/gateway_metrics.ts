@@ -20,7 +20,12 @@ export interface GatewayGauges {
   shedTotal: number;
   /** Links by agent, round trip in seconds. */
   roundTrips: { agent: string; seconds: number }[];
+  /** Links by what their agent claims of its wall: whole, broken or unknown. */
+  walls: Record<string, number>;
 }
+
+/** From where to where a raw connection goes. */
+export type ConnectionDirection = "north-south" | "east-west" | "egress";
 
 export class GatewayMetrics {
   readonly #registry = new Registry();
@@ -32,6 +37,16 @@ export class GatewayMetrics {
       "service",
       "error",
     ],
+  );
+  readonly #connections = this.#counter(
+    "netwall_connections_total",
+    "Raw connections that are over, and how they ended",
+    ["service", "direction", "result"],
+  );
+  readonly #connectionBytes = this.#counter(
+    "netwall_connection_bytes_total",
+    "Bytes of raw connections that are over; in is from who called",
+    ["service", "direction", "way"],
   );
   readonly #retries = this.#counter(
     "netwall_retries_total",
@@ -94,6 +109,16 @@ export class GatewayMetrics {
       (now) => now.shedTotal,
     );
     new Gauge({
+      name: "netwall_walls",
+      help: "Links by the state of the wall that their agent reports",
+      labelNames: ["state"],
+      registers: [this.#registry],
+      collect(): void {
+        this.reset();
+        for (const [state, count] of Object.entries(gauges().walls)) this.set({ state }, count);
+      },
+    });
+    new Gauge({
       name: "netwall_link_round_trip_seconds",
       help: "Smoothed round trip of a link",
       labelNames: ["agent"],
@@ -114,6 +139,19 @@ export class GatewayMetrics {
     this.#failures.inc({ service, error });
   }
 
+  /** A raw connection is over. `result` is `closed`, or one of a bounded set of failures. */
+  connection(
+    service: string,
+    direction: ConnectionDirection,
+    result: string,
+    inBytes: number,
+    outBytes: number,
+  ): void {
+    this.#connections.inc({ service, direction, result });
+    if (inBytes > 0) this.#connectionBytes.inc({ service, direction, way: "in" }, inBytes);
+    if (outBytes > 0) this.#connectionBytes.inc({ service, direction, way: "out" }, outBytes);
+  }
+
   retry(service: string): void {
     this.#retries.inc({ service });
   }
@@ -126,7 +164,7 @@ export class GatewayMetrics {
     this.#linkEvents.inc({ event });
   }
 
-  dropped(queue: "connections" | "streams"): void {
+  dropped(queue: "connections" | "streams" | "hellos"): void {
     this.#dropped.inc({ queue });
   }
 

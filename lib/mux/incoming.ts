@@ -14,6 +14,7 @@ import {
   IGNORABLE_TYPE_MIN,
   PING_BYTES,
   readUint32,
+  REPORT_BYTES_MAX,
 } from "../wire/frame.ts";
 import { decodeFields } from "../wire/head.ts";
 import { decodeFarewell, decodeHead, decodeOpen, type OpenPayload } from "../wire/open.ts";
@@ -34,6 +35,7 @@ export interface IncomingContext {
   onOpen(stream: Stream, open: OpenPayload): void;
   onPong(payload: Uint8Array): void;
   onGoAway(code: ErrorName, detail: string): void;
+  onReport(fields: string[]): void;
   onStreamReset(code: ErrorName): void;
 }
 
@@ -51,6 +53,7 @@ FRAMES[FrameType.credit] = credit;
 FRAMES[FrameType.ping] = ping;
 FRAMES[FrameType.pong] = (context, _flags, _id, payload) => context.onPong(payload);
 FRAMES[FrameType.goAway] = goAway;
+FRAMES[FrameType.report] = report;
 
 /**
  * How many times its own length the buffer behind a payload may have, if the payload is handed to a sink. Payloads
@@ -95,7 +98,7 @@ function open(context: IncomingContext, flags: number, id: number, payload: Uint
   opened.body = kept(opened.body);
   receiver.receive(stream, opened.body.length);
   if (stream.closed) return;
-  if (flags & FLAG_END) stream.remoteEndedWithOpen();
+  if (flags & FLAG_END) stream.endedWithOpen(false);
   if (opened.kind === undefined) return stream.reset("refused", "This kind of stream is not known here");
   if (streams.peerCount > context.streamsMax) return stream.reset("refused", "Too many streams");
   if (receiver.full) return stream.reset("refused", "Too much is held here");
@@ -160,6 +163,13 @@ function ping(context: IncomingContext, _flags: number, _id: number, payload: Ui
     throw new ProtocolError("protocol", "Cannot take PING: its length is wrong");
   }
   context.sender.frame(FrameType.pong, 0, 0, payload);
+}
+
+function report(context: IncomingContext, _flags: number, _id: number, payload: Uint8Array): void {
+  if (payload.length > REPORT_BYTES_MAX) {
+    throw new ProtocolError("protocol", "Cannot take REPORT: it is over its limit");
+  }
+  context.onReport(decodeFields(payload));
 }
 
 function goAway(context: IncomingContext, _flags: number, _id: number, payload: Uint8Array): void {

@@ -6,10 +6,12 @@
  *
  * @module
  */
+import { assert } from "../assert.ts";
 import type { Link } from "../link/link.ts";
 import { FrameDecoder } from "../wire/codec.ts";
 import { type ErrorName, ProtocolError } from "../wire/errors.ts";
-import { FrameType, PING_BYTES } from "../wire/frame.ts";
+import { FrameType, PING_BYTES, REPORT_BYTES_MAX } from "../wire/frame.ts";
+import { encodeFields } from "../wire/head.ts";
 import { agreeVersion, decodeHello, type Hello } from "../wire/hello.ts";
 import { decodeFarewell, encodeFarewell, type StreamKindName } from "../wire/open.ts";
 import type { MemoryBudget, StalestStream } from "./budget.ts";
@@ -31,7 +33,8 @@ const DRAIN_PING = 0xff;
 export class Session implements StreamHost, ReceiverHost {
   readonly #options: SessionOptions;
   readonly #streams: StreamTable;
-  readonly #sender: Sender;
+  /** Only streams use it from outside. */
+  readonly sender: Sender;
   readonly #receiver: Receiver;
   readonly #keepalive: Keepalive;
   readonly #incoming: IncomingContext;
@@ -47,22 +50,23 @@ export class Session implements StreamHost, ReceiverHost {
     this.#options = options;
     this.#streams = new StreamTable(options.role);
     const onBacklog = (): void => this.close("overloaded", "Control frames pile up: the peer does not read");
-    this.#sender = new Sender(link, onBacklog, (work) => this.#guard(work));
+    this.sender = new Sender(link, onBacklog, (work) => this.#guard(work));
     this.#receiver = new Receiver(this, options.sessionWindowBytes, options.budget);
     this.#keepalive = new Keepalive({
       ...options.keepalive,
-      sendPing: (payload) => this.#sender.frame(FrameType.ping, 0, 0, payload),
+      sendPing: (payload) => this.sender.frame(FrameType.ping, 0, 0, payload),
       onDead: () => this.close("keepalive", "No answer to a ping: the link is dead"),
     });
     this.#incoming = {
       streams: this.#streams,
-      sender: this.#sender,
+      sender: this.sender,
       receiver: this.#receiver,
       host: this,
       streamsMax: options.streamsMax,
       onOpen: (stream, open) => options.onOpen(stream, open),
       onPong: (payload) => this.#pong(payload),
       onGoAway: (code, detail) => this.#goneAway(code, detail),
+      onReport: (fields) => options.onReport?.(fields),
       onStreamReset: (code) => options.onStreamReset?.(code, true),
     };
     const helloTimeoutMs = options.helloTimeoutMs ?? HELLO_TIMEOUT_MS;
@@ -76,13 +80,13 @@ export class Session implements StreamHost, ReceiverHost {
       if (this.#hello !== undefined) handleFrame(this.#incoming, type, flags, id, payload);
       else this.#receiveHello(type, payload);
     });
-    this.#sender.frame(FrameType.hello, 0, 0, ownHello(this.#options));
+    this.sender.frame(FrameType.hello, 0, 0, ownHello(this.#options));
     this.link.start({
       onMessage: (chunk) => {
         this.#keepalive.received();
         this.#guard(() => decoder.push(chunk));
       },
-      onDrain: () => this.#guard(() => this.#sender.pump()),
+      onDrain: () => this.#guard(() => this.sender.pump()),
       onClose: (reason) => this.#end({ code: "none", message: reason.message, remote: true }, false),
     });
   }
@@ -110,7 +114,7 @@ export class Session implements StreamHost, ReceiverHost {
   /** True while new streams may be opened: the peer is known and not leaving, and there is room. */
   get open(): boolean {
     return this.#hello !== undefined && !this.#ended && !this.#goAwayReceived && !this.#streams.retiring &&
-      !this.#receiver.full && !this.#sender.congested &&
+      !this.#receiver.full && !this.sender.congested &&
       this.#streams.size < Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
   }
 
@@ -139,17 +143,30 @@ export class Session implements StreamHost, ReceiverHost {
     stream.attach(sink);
     this.#streams.add(stream);
     this.#receiver.opened(stream);
-    this.#sender.open(id, { kind, service, windowBytes, head }, end);
-    if (end) stream.endedWithOpen();
+    this.sender.open(id, { kind, service, windowBytes, head }, end);
+    if (end) stream.endedWithOpen(true);
     if (this.#streams.retiring) void this.drain(RETIRE_GRACE_MS, "Stream ids run out: make a new link");
     return stream;
+  }
+
+  /** How many streams the peer lets this side open; `undefined` before its HELLO and after the end. */
+  get openStreamsMax(): number | undefined {
+    return this.#ended ? undefined : this.#hello?.streamsMax;
+  }
+
+  /** Tells the peer what this side sees of itself. @param fields As `encodeFields`, at most `REPORT_BYTES_MAX`. */
+  report(fields: string[]): void {
+    if (this.#ended) return;
+    const payload = encodeFields(fields);
+    assert(payload.length <= REPORT_BYTES_MAX, "a report is within its limit");
+    this.sender.frame(FrameType.report, 0, 0, payload);
   }
 
   /** Tells the peer to open no more streams here and to make another link. What is under way goes on. */
   goAway(detail: string): void {
     if (this.#goAwaySent || this.#ended) return;
     this.#goAwaySent = true;
-    this.#sender.frame(FrameType.goAway, 0, 0, encodeFarewell("draining", detail));
+    this.sender.frame(FrameType.goAway, 0, 0, encodeFarewell("draining", detail));
   }
 
   /**
@@ -164,7 +181,7 @@ export class Session implements StreamHost, ReceiverHost {
       this.#drain = new Drain(() => this.close("draining", detail));
       this.goAway(detail);
       // The answer comes after every OPEN that was on its way when the peer read GOAWAY.
-      this.#sender.frame(FrameType.ping, 0, 0, new Uint8Array(PING_BYTES).fill(DRAIN_PING));
+      this.sender.frame(FrameType.ping, 0, 0, new Uint8Array(PING_BYTES).fill(DRAIN_PING));
     }
     this.#drain.within(graceMs);
     return this.#drain.done;
@@ -181,33 +198,17 @@ export class Session implements StreamHost, ReceiverHost {
     return this.#options.budget;
   }
 
-  get roomBytes(): number {
-    return this.#sender.roomBytes;
-  }
-
-  sendHead(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void {
-    this.#sender.head(stream, head, body, end);
-  }
-
-  sendData(stream: Stream, chunk: Uint8Array, end: boolean): void {
-    this.#sender.data(stream, chunk, end);
-  }
-
   sendEnd(stream: Stream, trailers: Uint8Array): void {
-    this.#sender.frame(FrameType.end, 0, stream.id, trailers);
+    this.sender.frame(FrameType.end, 0, stream.id, trailers);
   }
 
   sendReset(stream: Stream, code: ErrorName, detail: string): void {
-    this.#sender.frame(FrameType.reset, 0, stream.id, encodeFarewell(code, detail));
+    this.sender.frame(FrameType.reset, 0, stream.id, encodeFarewell(code, detail));
     this.#options.onStreamReset?.(code, false);
   }
 
   sendCredit(streamId: number, bytes: number): void {
-    this.#sender.credit(streamId, bytes);
-  }
-
-  wait(stream: Stream): void {
-    this.#sender.wait(stream);
+    this.sender.credit(streamId, bytes);
   }
 
   release(stream: Stream, bytes: number): void {
@@ -216,7 +217,7 @@ export class Session implements StreamHost, ReceiverHost {
 
   closed(stream: Stream): void {
     if (!this.#streams.delete(stream)) return;
-    this.#sender.leave(stream);
+    this.sender.leave(stream);
     this.#receiver.closed(stream);
     this.#maybeDrained();
   }
@@ -240,7 +241,7 @@ export class Session implements StreamHost, ReceiverHost {
     agreeVersion(hello);
     clearTimeout(this.#helloTimer);
     this.#hello = hello;
-    this.#sender.window.add(hello.sessionWindowBytes);
+    this.sender.window.add(hello.sessionWindowBytes);
     this.#keepalive.start();
     this.#options.onReady(hello);
   }
@@ -281,12 +282,12 @@ export class Session implements StreamHost, ReceiverHost {
     if (this.#ended) return;
     this.#ended = true;
     if (tell) {
-      this.#sender.frame(FrameType.goAway, 0, 0, encodeFarewell(end.code, end.message));
-      this.#sender.flushNow();
+      this.sender.frame(FrameType.goAway, 0, 0, encodeFarewell(end.code, end.message));
+      this.sender.flushNow();
     }
     clearTimeout(this.#helloTimer);
     this.#keepalive.stop();
-    this.#sender.stop();
+    this.sender.stop();
     const fault = this.#streams.resetAll(new StreamError("none", `The session ended: ${end.message}`, true));
     end.fault ??= fault;
     this.#receiver.stop();

@@ -37,6 +37,8 @@ export interface SessionOptions {
   onOpen(stream: Stream, open: OpenPayload): void;
   /** The peer takes no new streams and is about to go; streams under way go on. */
   onGoAway(detail: string): void;
+  /** The peer reported what it sees of itself: flat names and values, which are claims. */
+  onReport?(fields: string[]): void;
   /** A stream was reset; for metrics. */
   onStreamReset?(code: ErrorName, remote: boolean): void;
   /** The session is over, once. All streams were reset before. */

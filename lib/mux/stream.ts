@@ -28,6 +28,8 @@ export interface StreamSink {
   onEnd(trailers: string[]): void;
   /** What was queued has left: write on. */
   onDrain(): void;
+  /** What was queued when this side ended has left: for those who owe credit for it. */
+  onLastDrain?(): void;
   /** The stream is over at once, for whatever reason; what was queued is gone. */
   onReset(error: StreamError): void;
 }
@@ -46,17 +48,20 @@ export class StreamError extends Error {
 
 /** What a stream needs of its session. */
 export interface StreamHost {
-  sendHead(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void;
-  sendData(stream: Stream, chunk: Uint8Array, end: boolean): void;
+  /** Puts frames on the link. */
+  readonly sender: {
+    head(stream: Stream, head: Uint8Array, body: Uint8Array, end: boolean): void;
+    data(stream: Stream, chunk: Uint8Array, end: boolean): void;
+    /** Puts the stream into the round of those that wait for credit or for the link. */
+    wait(stream: Stream): void;
+    /** Bytes that may leave now on this session, whatever the stream's own credit: 0 when the link is full. */
+    readonly roomBytes: number;
+  };
   /** `trailers` is an encoded list, or nothing. */
   sendEnd(stream: Stream, trailers: Uint8Array): void;
   sendReset(stream: Stream, code: ErrorName, detail: string): void;
   /** The budget of the process. */
   readonly budget: MemoryBudget;
-  /** Puts the stream into the round of those that wait for credit or for the link. */
-  wait(stream: Stream): void;
-  /** Bytes that may leave now on this session, whatever the stream's own credit: 0 when the link is full. */
-  readonly roomBytes: number;
   /** Held bytes were passed on, or thrown away. */
   release(stream: Stream, bytes: number): void;
   /** The stream is over on both sides, or was reset. */
@@ -129,14 +134,14 @@ export class Stream {
     assert(this.#queue.bytes === 0, "a head leaves before its body");
     // A body that does not fit behind its head, or for which there is no credit, follows as data.
     if (chunk.length > 0 && chunk.length > Math.min(this.#roomBytes(), bodyRoom(head.length))) {
-      this.#host.sendHead(this, head, EMPTY, false);
+      this.#host.sender.head(this, head, EMPTY, false);
       const whole = this.write(chunk);
       if (end) this.end();
       return whole;
     }
     this.sendWindow.spend(chunk.length);
     if (end) this.#localEnded = true;
-    this.#host.sendHead(this, head, chunk, end);
+    this.#host.sender.head(this, head, chunk, end);
     if (end) this.#settle();
     return true;
   }
@@ -153,19 +158,19 @@ export class Stream {
       const room = Math.min(this.#roomBytes(), chunk.length);
       if (room === chunk.length) {
         this.sendWindow.spend(room);
-        this.#host.sendData(this, chunk, false);
+        this.#host.sender.data(this, chunk, false);
         return true;
       }
       if (room > 0) {
         this.sendWindow.spend(room);
-        this.#host.sendData(this, chunk.subarray(0, room), false);
+        this.#host.sender.data(this, chunk.subarray(0, room), false);
         chunk = chunk.subarray(room);
       }
     }
     if (this.#queue.bytes === 0 && this.receiveWindow.heldBytes === 0) this.lastMovedMs = performance.now();
     this.#needDrain = true;
     this.#queue.push(chunk, owned);
-    this.#host.wait(this);
+    this.#host.sender.wait(this);
     return false;
   }
 
@@ -219,28 +224,18 @@ export class Stream {
       room -= piece.length;
       this.sendWindow.spend(piece.length);
       const last = this.#queue.bytes === 0 && this.#trailers !== undefined && this.#trailers.length === 0;
-      this.#host.sendData(this, piece, last);
-      if (last) return this.#settle();
+      this.#host.sender.data(this, piece, last);
+      if (last) return this.#drained();
     }
     if (this.#queue.bytes > 0) return;
-    if (this.#trailers !== undefined) {
-      this.#host.sendEnd(this, this.#trailers);
-      return this.#settle();
-    }
-    if (this.#needDrain) {
-      this.#needDrain = false;
-      this.#sink?.onDrain();
-    }
+    if (this.#trailers !== undefined) this.#host.sendEnd(this, this.#trailers);
+    this.#drained();
   }
 
-  /** OPEN told that this side (the opener) has no body beyond it. */
-  endedWithOpen(): void {
-    this.#localEnded = true;
-  }
-
-  /** OPEN told that the other side (the opener) has no body beyond it. */
-  remoteEndedWithOpen(): void {
-    this.#remoteEnded = true;
+  /** OPEN told that its side has no body beyond it: this one (`local`), or the other. */
+  endedWithOpen(local: boolean): void {
+    if (local) this.#localEnded = true;
+    else this.#remoteEnded = true;
   }
 
   /** A frame of the other side, whose credit the session has counted already. */
@@ -274,7 +269,15 @@ export class Stream {
   }
 
   #roomBytes(): number {
-    return Math.min(this.sendWindow.creditBytes, this.#host.roomBytes);
+    return Math.min(this.sendWindow.creditBytes, this.#host.sender.roomBytes);
+  }
+
+  #drained(): void {
+    const sink = this.#needDrain ? this.#sink : undefined;
+    this.#needDrain = false;
+    if (!this.#localEnded) return sink?.onDrain();
+    sink?.onLastDrain?.();
+    this.#settle();
   }
 
   #settle(): void {

@@ -7,6 +7,9 @@
  */
 import type { Session } from "../mux/session.ts";
 
+/** How a service is carried: as HTTP requests, or as raw connections. */
+export type ServiceKind = "http" | "tcp";
+
 /** A link whose agent has said what it serves, and may. */
 export interface Attachment {
   readonly session: Session;
@@ -14,10 +17,28 @@ export interface Attachment {
   readonly agent: string;
   /** The id of the token, for its revocation. */
   readonly tokenId: string;
+  readonly namespace: string;
+  /** The image, from the token; empty when it was not enrolled. */
+  readonly image: string;
   readonly services: readonly string[];
+  /** Those of the services that are raw connections. */
+  readonly tcp: ReadonlySet<string>;
   readonly sinceMs: number;
   /** What the agent says of itself: hostname, container id, version. Shown, never believed. */
   readonly claimed: Readonly<Record<string, string>>;
+  /** What its last report claims of its wall, and when it came. */
+  wall?: { readonly claim: WallClaim; readonly atMs: number };
+}
+
+/** What an agent claims to have found: whether anything in its container listens where others could reach it. */
+export interface WallClaim {
+  /** @see lib/seal/wall.ts */
+  readonly state: "whole" | "broken" | "unknown";
+  /** How many sockets listen, loopback and all. */
+  readonly listeners: number;
+  /** Sockets that can be reached from outside, in words. */
+  readonly exposed: readonly string[];
+  readonly faults: readonly string[];
 }
 
 export interface RegistryTotals {
@@ -26,6 +47,8 @@ export interface RegistryTotals {
   /** Credit that agents have and did not use. */
   creditBytes: number;
   roundTrips: { agent: string; seconds: number }[];
+  /** Links by what their agent claims of its wall. */
+  walls: Record<WallClaim["state"], number>;
 }
 
 /** Up to this many links all are compared; of more, a few are drawn, which balances nearly as well. */
@@ -34,9 +57,12 @@ const DRAWN = 4;
 
 export class Registry {
   readonly #attachments = new Set<Attachment>();
-  readonly #byService = new Map<string, Attachment[]>();
-  /** Services that were served since the start: their absence is a failure, not a wrong address. */
-  readonly #seen = new Set<string>();
+  readonly #byService: Readonly<Record<ServiceKind, Map<string, Attachment[]>>> = {
+    http: new Map(),
+    tcp: new Map(),
+  };
+  /** Services that were served since the start, and how last: their absence is a failure, not a wrong address. */
+  readonly #seen = new Map<string, ServiceKind>();
   #turn = 0;
 
   /** How many names of services are remembered after their agents left. */
@@ -45,19 +71,23 @@ export class Registry {
   add(attachment: Attachment): void {
     this.#attachments.add(attachment);
     for (const service of attachment.services) {
-      const list = this.#byService.get(service);
+      const kind = kindIn(attachment, service);
+      const list = this.#byService[kind].get(service);
       if (list) list.push(attachment);
-      else this.#byService.set(service, [attachment]);
-      if (this.#seen.size < Registry.SERVICES_SEEN_MAX) this.#seen.add(service);
+      else this.#byService[kind].set(service, [attachment]);
+      if (this.#seen.has(service) || this.#seen.size < Registry.SERVICES_SEEN_MAX) {
+        this.#seen.set(service, kind);
+      }
     }
   }
 
   remove(attachment: Attachment): void {
     if (!this.#attachments.delete(attachment)) return;
     for (const service of attachment.services) {
-      const left = this.#byService.get(service)!.filter((other) => other !== attachment);
-      if (left.length > 0) this.#byService.set(service, left);
-      else this.#byService.delete(service);
+      const table = this.#byService[kindIn(attachment, service)];
+      const left = table.get(service)!.filter((other) => other !== attachment);
+      if (left.length > 0) table.set(service, left);
+      else table.delete(service);
     }
   }
 
@@ -67,8 +97,8 @@ export class Registry {
    * @param except A link that was tried already.
    * @returns `undefined` when none can.
    */
-  select(service: string, except?: Session): Attachment | undefined {
-    const list = this.#byService.get(service);
+  select(service: string, except?: Session, kind: ServiceKind = "http"): Attachment | undefined {
+    const list = this.#byService[kind].get(service);
     if (list === undefined) return undefined;
     const count = Math.min(list.length, list.length > COMPARED_MAX ? DRAWN : COMPARED_MAX);
     let best: Attachment | undefined;
@@ -86,12 +116,19 @@ export class Registry {
 
   /** Whether a link serves it now, or did since the start. */
   knows(service: string): boolean {
-    return this.#seen.has(service) || this.#byService.has(service);
+    return this.kindOf(service) !== undefined;
+  }
+
+  /** How a service is carried, by the links that it has now, else by those it had last. Raw goes before HTTP. */
+  kindOf(service: string): ServiceKind | undefined {
+    if (this.#byService.tcp.has(service)) return "tcp";
+    if (this.#byService.http.has(service)) return "http";
+    return this.#seen.get(service);
   }
 
   /** How many links a service has. */
-  links(service: string): number {
-    return this.#byService.get(service)?.length ?? 0;
+  links(service: string, kind: ServiceKind = "http"): number {
+    return this.#byService[kind].get(service)?.length ?? 0;
   }
 
   /** All links. */
@@ -106,14 +143,20 @@ export class Registry {
       streams: 0,
       creditBytes: 0,
       roundTrips: [],
+      walls: { whole: 0, broken: 0, unknown: 0 },
     };
-    for (const { agent, session } of this.#attachments) {
+    for (const { agent, session, wall } of this.#attachments) {
+      totals.walls[wall?.claim.state ?? "unknown"]++;
       totals.streams += session.streamsOpen;
       totals.creditBytes += session.creditGrantedBytes;
       totals.roundTrips.push({ agent, seconds: session.rttMs / 1000 });
     }
     return totals;
   }
+}
+
+function kindIn(attachment: Attachment, service: string): ServiceKind {
+  return attachment.tcp.has(service) ? "tcp" : "http";
 }
 
 function random(below: number): number {

@@ -26,6 +26,9 @@ const IPV6_HOST = /^\[[0-9a-f:.]{2,45}\]$/;
 /** `pchar` of RFC 3986 §3.3, without the two dot segments, which are refused below. */
 const PATH = /^(?:\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*$/;
 
+/** The name of a protocol, as far as it can be written: any bytes are allowed. Source: RFC 7301 §3.1. */
+const ALPN = /^[\x21-\x7e]{1,255}$/;
+
 /** A route that cannot be used. The message says what is wrong and shows a right one. */
 export class RouteError extends Error {
   override name = "RouteError";
@@ -38,6 +41,8 @@ export interface Route {
   /** Empty for every path, else a prefix with a slash in front and none at the end. */
   readonly path: string;
   readonly service: string;
+  /** For TLS that is passed through, and only for it: a protocol that the visitor must offer, or `*`. */
+  readonly alpn?: string;
 }
 
 /** What a request belongs to. */
@@ -48,7 +53,8 @@ export interface RouteMatch {
 }
 
 /**
- * Reads `ROUTE=SERVICE`, where ROUTE is `HOST`, `HOST/PATH`, `*.HOST`, `*.HOST/PATH`, `*` or `*` with a path.
+ * Reads `ROUTE=SERVICE`, where ROUTE is `HOST`, `HOST/PATH`, `*.HOST`, `*.HOST/PATH`, `*` or `*` with a path; or for
+ * TLS that is passed through `HOST@ALPN`, `*.HOST@ALPN` or `*@ALPN`, where ALPN may be `*`.
  *
  * The host is lower-cased and a slash at the end of the path is dropped: `/api/` and `/api` are one prefix.
  *
@@ -61,10 +67,28 @@ export function parseRoute(text: string): Route {
   if (at < 0) throw new RouteError(`route ${quoted(text)} names no service: write it as example.com/api=web`);
   const [pattern, name] = [text.slice(0, at), text.slice(at + 1)];
   const slash = pattern.indexOf("/");
+  const mark = pattern.indexOf("@");
+  // A path may hold an at sign, and a protocol a slash: the first of the two decides.
+  if (mark >= 0 && (slash < 0 || mark < slash)) return parseAlpnRoute(text, pattern, mark, name);
   const host = parseRouteHost(slash < 0 ? pattern : pattern.slice(0, slash), text);
   const path = parseRoutePath(slash < 0 ? "" : pattern.slice(slash), text);
+  return { host, path, service: parseRouteService(name, text) };
+}
+
+function parseAlpnRoute(text: string, pattern: string, mark: number, name: string): Route {
+  const host = parseRouteHost(pattern.slice(0, mark), text);
+  const alpn = pattern.slice(mark + 1);
+  if (!ALPN.test(alpn)) {
+    throw new RouteError(
+      `route ${quoted(text)} names no protocol of TLS: write one such as grpc.example.com@h2=grpc, or @*`,
+    );
+  }
+  return { host, path: "", service: parseRouteService(name, text), alpn };
+}
+
+function parseRouteService(name: string, text: string): string {
   try {
-    return { host, path, service: parseServiceName(name) };
+    return parseServiceName(name);
   } catch (error) {
     if (!(error instanceof ServiceNameError)) throw error;
     throw new RouteError(`route ${quoted(text)}: ${error.message}`, { cause: error });
@@ -142,7 +166,7 @@ export class Router {
     for (const route of routes) {
       count += 1;
       if (count > ROUTES_MAX) throw new RouteError(`too many routes: at most ${ROUTES_MAX}`);
-      this.#add(route);
+      if (route.alpn === undefined) this.#add(route);
     }
   }
 

@@ -30,6 +30,7 @@ export const ErrorCode = {
   keepalive: 0x12,
   badRequest: 0x13,
   targetDns: 0x14,
+  denied: 0x15,
 } as const;
 
 /** The name of an error code, as logs and metrics write it. */

@@ -28,6 +28,7 @@ export const FrameType = {
   ping: 0x07,
   pong: 0x08,
   goAway: 0x09,
+  report: 0x40,
 } as const;
 
 /** First and last of the types that a receiver ignores when it does not know them. */
@@ -36,6 +37,9 @@ export const IGNORABLE_TYPE_MAX = 0x7f;
 
 /** On OPEN, HEAD and DATA: the sender's side of the stream ends with this frame, with no trailers. */
 export const FLAG_END = 0x01;
+
+/** The longest REPORT. It is kept for as long as the link, of thousands of agents. */
+export const REPORT_BYTES_MAX = 16 * 1024;
 
 /** Bytes of a PING's payload, returned unchanged in the PONG. */
 export const PING_BYTES = 8;

@@ -10,8 +10,12 @@ import { FRAME_PAYLOAD_BYTES_MAX, readUint32, writeUint32 } from "./frame.ts";
 import { WINDOW_BYTES_MAX } from "./hello.ts";
 
 /** What a stream carries. */
-export const StreamKind = { http: 0x01, upgrade: 0x02 } as const;
+export const StreamKind = { http: 0x01, upgrade: 0x02, tcp: 0x03, egress: 0x04 } as const;
 export type StreamKindName = keyof typeof StreamKind;
+
+const KIND_NAMES = new Map<number, StreamKindName>(
+  Object.entries(StreamKind).map(([name, kind]) => [kind, name as StreamKindName]),
+);
 
 /** The longest service name. */
 export const SERVICE_BYTES_MAX = 63;
@@ -25,11 +29,11 @@ const NO_BYTES = new Uint8Array(0);
 export interface OpenPayload {
   /** `undefined` for a kind that this version does not know: the stream is refused, the session lives. */
   kind: StreamKindName | undefined;
-  /** `[a-z0-9-]`, 1 to 63 bytes. */
+  /** `[a-z0-9-]`, 1 to 63 bytes; empty for `egress`, whose head says where to. */
   service: string;
   /** Bytes of body that the other side may send on this stream before it is given credit. */
   windowBytes: number;
-  /** The encoded request head. */
+  /** The encoded request head; for `tcp` and `egress` an encoded field list. */
   head: Uint8Array;
   /** The first bytes of the body, possibly none. They count against the stream's window. */
   body: Uint8Array;
@@ -62,13 +66,11 @@ export function encodeOpen(open: OpenParts): Uint8Array {
  */
 export function decodeOpen(payload: Uint8Array): OpenPayload {
   if (payload.length < 8) throw new ProtocolError("protocol", "Cannot take OPEN: it is cut short");
-  const kind = payload[0] === StreamKind.http
-    ? "http"
-    : payload[0] === StreamKind.upgrade
-    ? "upgrade"
-    : undefined;
+  const kind = KIND_NAMES.get(payload[0]!);
   const serviceLength = payload[5]!;
-  if (serviceLength === 0 || serviceLength > SERVICE_BYTES_MAX || payload.length < 8 + serviceLength) {
+  // Only what leaves by the gateway has no service.
+  const isNamed = serviceLength > 0 || kind === "egress";
+  if (!isNamed || serviceLength > SERVICE_BYTES_MAX || payload.length < 8 + serviceLength) {
     throw new ProtocolError("protocol", "Cannot take OPEN: the service name does not fit");
   }
   const service = Buffer.from(payload.buffer, payload.byteOffset + 6, serviceLength).toString("latin1");

@@ -34,12 +34,15 @@ function app(isReady = true): ReturnType<typeof adminApp> {
     ...{
       agent: "box",
       tokenId: "secret-token-id",
+      namespace: "shop",
+      image: "",
       services: ["web"],
+      tcp: new Set<string>(),
       sinceMs: 0,
       claimed: { hostname: "h" },
     },
   });
-  const gauges = { links: 1, streams: 3, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [] };
+  const gauges = { links: 1, streams: 3, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls: {} };
   const metrics = new GatewayMetrics(() => gauges);
   return adminApp({ token: TOKEN, metrics, registry, ready: () => isReady });
 }

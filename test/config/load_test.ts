@@ -70,6 +70,9 @@ describe("the defaults", () => {
       https: { kind: "off" },
       cert: [],
       key: [],
+      sni: { kind: "off" },
+      tcp: [],
+      allowEgress: [],
       redirectHttps: false,
       link: [],
       admin: { kind: "tcp", host: "127.0.0.1", port: 9090 },
@@ -82,6 +85,7 @@ describe("the defaults", () => {
         headTimeout: 10_000,
         answerTimeout: 60_000,
         idleTimeout: 0,
+        connectTimeout: 10_000,
         keepAliveTimeout: 65_000,
         connectionsMax: 10_000,
         streamsMax: 4096,
@@ -114,6 +118,8 @@ describe("the defaults", () => {
       memory: 67_108_864,
       sessionWindow: 33_554_432,
       connectTimeout: 10_000,
+      idleTimeout: 0,
+      connectionsMax: 4096,
       grace: 30_000,
     });
     expect([config.replay, config.links, config.targetInsecure]).toEqual(["exact", 1, false]);

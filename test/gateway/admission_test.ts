@@ -13,7 +13,7 @@ import { loadOrCreateKey } from "../../lib/auth/key_store.ts";
 import { createTokenId, mintToken, type SigningKey } from "../../lib/auth/token.ts";
 import { dialLink } from "../../lib/link/dial.ts";
 import { MemoryBudget } from "../../lib/mux/budget.ts";
-import { Admission, type AdmissionEvent, LINK_SERVICES_MAX } from "../../lib/gateway/admission.ts";
+import { Admission, type AdmissionEvent, type Call, LINK_SERVICES_MAX } from "../../lib/gateway/admission.ts";
 import { Registry } from "../../lib/routing/registry.ts";
 import { FrameType } from "../../lib/wire/frame.ts";
 import { decodeFarewell } from "../../lib/wire/open.ts";
@@ -32,6 +32,7 @@ class Rig extends Changing {
   readonly dir = mkdtempSync(join(tmpdir(), "netwall-admission-"));
   key: SigningKey | undefined;
   admission: Admission | undefined;
+  readonly calls: Call[] = [];
   faults = 0;
   port = 0;
 
@@ -52,6 +53,7 @@ class Rig extends Changing {
         this.events.push(event);
         this.changed();
       },
+      onCall: (call) => this.calls.push(call),
       onStreamReset: () => {},
       onFault: () => this.faults++,
     });

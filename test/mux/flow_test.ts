@@ -388,7 +388,7 @@ describe("memory", () => {
     for (const body of [pattern(10), pattern(0)]) {
       const { stream, sink } = side.open();
       sink.onChunk = (chunk) => bodies.push(chunk);
-      for (let i = 0; i < 50; i++) peer.add(0x40, 0, 0, new Uint8Array(1000));
+      for (let i = 0; i < 50; i++) peer.add(0x41, 0, 0, new Uint8Array(1000));
       peer.head(stream.id, true, body).send();
       await until(() => sink.ended, "the answer");
     }

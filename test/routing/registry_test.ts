@@ -16,7 +16,8 @@ interface FakeSession {
 
 function attachment(services: string[], session: Partial<FakeSession> = {}, agent = "a"): Attachment {
   const fake = { open: true, streamsOpen: 0, creditGrantedBytes: 1, rttMs: 2, ...session };
-  return { session: fake as unknown as Session, agent, tokenId: "t", services, sinceMs: 0, claimed: {} };
+  const known = { namespace: "default", image: "", tcp: new Set<string>(), sinceMs: 0, claimed: {} };
+  return { session: fake as unknown as Session, agent, tokenId: "t", services, ...known };
 }
 
 test("nobody serves what nobody serves", () => {
@@ -99,5 +100,6 @@ test("totals add up", () => {
   expect(registry.totals()).toEqual({
     ...{ links: 2, streams: 5, creditBytes: 30 },
     roundTrips: [{ agent: "one", seconds: 0.005 }, { agent: "two", seconds: 0.007 }],
+    walls: { whole: 0, broken: 0, unknown: 2 },
   });
 });

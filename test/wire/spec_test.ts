@@ -28,6 +28,7 @@ import {
   IGNORABLE_TYPE_MAX,
   IGNORABLE_TYPE_MIN,
   PING_BYTES,
+  REPORT_BYTES_MAX,
   STREAM_ID_MAX,
 } from "../../lib/wire/frame.ts";
 import { FIELDS_MAX, HEAD_BYTES_MAX, METHOD_BYTES_MAX } from "../../lib/wire/head.ts";
@@ -45,14 +46,14 @@ describe("SPEC.md", () => {
   test("has a row for every frame type", () => {
     const types = Object.entries(FrameType);
     for (const [name, code] of types) expect(PROSE).toContain(`| ${hex(code)} | ${name.toUpperCase()} |`);
-    expect(types).toHaveLength(10);
+    expect(types).toHaveLength(11);
   });
 
   test("has a row for every error code, and for no other", () => {
     const codes = Object.entries(ErrorCode);
     for (const [name, code] of codes) expect(PROSE).toContain(`| ${hex(code)} | \`${name}\` |`);
     expect(PROSE.match(/\| 0x[0-9a-f]{2} \| `/g)).toHaveLength(codes.length);
-    expect(codes).toHaveLength(21);
+    expect(codes).toHaveLength(22);
   });
 
   test.each([
@@ -72,7 +73,8 @@ describe("SPEC.md", () => {
     [`A head or a list is at most ${HEAD_BYTES_MAX} bytes`],
     [`how many fields, at most ${FIELDS_MAX}`],
     [`so at most ${METHOD_BYTES_MAX})`],
-    [`the length of the service name, 1 to ${SERVICE_BYTES_MAX}`],
+    [`the length of the service name, 1 to ${SERVICE_BYTES_MAX}; 0 for \`egress\``],
+    [`over ${REPORT_BYTES_MAX} bytes or no field list`],
     [`UTF-8, at most ${DETAIL_BYTES_MAX} bytes`],
     [`under 4 or over ${DETAIL_BYTES_MAX + 4} bytes`],
     [`(${HELLO_TIMEOUT_MS} ms)`],

@@ -1,0 +1,23 @@
+/**
+ * Files that the settings of the agent name.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+
+/** Something outside is not as the configuration says: a file, a module, a port. The message says what to do. */
+export class StartError extends Error {
+  override name = "StartError";
+}
+
+/** @param flag Who names the file, for the message. @throws {StartError} When it cannot be read. */
+export function readText(path: string, flag: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new StartError(`Cannot read ${path} of ${flag}: ${code}, check the path, its owner and mode`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Calls of agents: to the service of another agent (east-west), and to the outside (egress).
+ *
+ * Who calls is known from the session, by the token, and never from an address. The token says what may be called at
+ * all; without a word in it the answer is no. A call to the outside must be allowed by a rule besides.
+ *
+ * @module
+ */
+import { mayReach } from "../auth/token.ts";
+import type { EgressPolicy } from "../egress/egress_policy.ts";
+import { dialEgress, type EgressRefusal } from "../egress/exit.ts";
+import { boundedLookup } from "../egress/lookup.ts";
+import type { Attachment, Registry } from "../routing/registry.ts";
+import { connectTcp } from "../runtime/connect_tcp.ts";
+import { isServiceName } from "../service_name.ts";
+import { acceptTcp, type ConnectionFacts, StreamRefusal } from "../tcp/connect.ts";
+import { relay, type RelayFacts } from "../tcp/relay.ts";
+import type { ErrorName } from "../wire/errors.ts";
+import { decodeFields, encodeFields } from "../wire/head.ts";
+import type { Call } from "./admission.ts";
+import { type ConnectionRecord, type Connections, resetFailure } from "./connections.ts";
+import type { InnerDoor } from "./inner_door.ts";
+
+export interface CallsOptions {
+  readonly registry: Registry;
+  readonly connections: Connections;
+  readonly inner: InnerDoor;
+  readonly egress: EgressPolicy;
+  /** For the name, the dial and all addresses together. */
+  readonly connectTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** The host name is of the caller's making: no more of it is written down. */
+const HOST_CHARS_SHOWN = 253;
+
+export class Calls {
+  readonly #options: CallsOptions;
+  readonly #lookup = boundedLookup();
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a call, or resets its stream. @throws {ProtocolError} When its head is none. */
+  take(call: Call): void {
+    const { kind } = call.open;
+    if (kind === "tcp") return this.#toService(call);
+    if (kind === "egress") return this.#toOutside(call);
+    call.stream.reset("refused", "Agents open raw connections and calls to the outside, nothing else");
+  }
+
+  /** east-west: identify → decide → select → relay → record. */
+  #toService(call: Call): void {
+    const { registry, inner } = this.#options;
+    const { stream, open, caller } = call;
+    const { service } = open;
+    const kind = isServiceName(service) ? registry.kindOf(service) : undefined;
+    // Names that nobody serves never become labels: a caller can make up as many as it likes.
+    const record = recorder(this.#options.connections, {
+      ...{ direction: "east-west", source: caller.name, service: kind === undefined ? "" : service },
+    });
+    const refuse = (code: ErrorName, detail: string): void => {
+      stream.reset(code, detail);
+      record({ failure: code, detail });
+    };
+    if (!mayReach(caller, service)) {
+      const shown = JSON.stringify(service.slice(0, 63));
+      return refuse(
+        "denied",
+        `The token of ${caller.name} does not let it reach ${shown}: mint one with --reach`,
+      );
+    }
+    if (kind === undefined) return refuse("unknownService", `No agent serves ${service}`);
+    if (kind === "http") {
+      return inner.take(stream, open, { caller, service }, (facts) => record(connectionEnd(facts)));
+    }
+    const head = encodeFields(["caller", caller.name, "namespace", caller.namespace]);
+    let tried: Attachment | undefined;
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const attachment = registry.select(service, tried?.session, "tcp");
+      if (attachment === undefined) break;
+      const { session, agent } = attachment;
+      const onDone = (facts: RelayFacts): void => record({ ...relayEnd(facts), agent });
+      if (relay({ caller: stream, body: open.body, session, service, head, onDone })) return;
+      tried = attachment;
+    }
+    refuse("targetUnreachable", `No agent serves ${service} right now`);
+  }
+
+  /** egress: identify → decide → resolve → decide again by the address → dial that address → splice → record. */
+  #toOutside(call: Call): void {
+    const { egress, connections, connectTimeoutMs, idleTimeoutMs } = this.#options;
+    const { stream, open, caller } = call;
+    const { host, port } = destinationOf(open.head);
+    const destination = `${host.slice(0, HOST_CHARS_SHOWN)}:${port}`;
+    const record = recorder(connections, {
+      ...{ direction: "egress", source: caller.name, service: "", destination },
+    });
+    if (!caller.egress) {
+      const detail = `The token of ${caller.name} allows no calls to the outside: mint one with --egress`;
+      stream.reset("denied", detail);
+      return record({ failure: "denied", detail });
+    }
+    const abort = new AbortController();
+    acceptTcp({
+      ...{ stream, open, address: destination, idleTimeoutMs },
+      // The exit has its own clock for all that it does.
+      connectTimeoutMs: connectTimeoutMs + 1_000,
+      connect: async (onRead) => {
+        const dialled = await dialEgress({
+          ...{ host, port, policy: egress, lookup: this.#lookup, signal: abort.signal },
+          timeoutMs: connectTimeoutMs,
+          connect: (address, at) => connectTcp({ host: address, port: at }, onRead),
+        });
+        if ("refusal" in dialled) throw refusalOf(dialled.refusal);
+        return dialled.socket;
+      },
+      onDone: (facts) => {
+        abort.abort();
+        record(connectionEnd(facts));
+      },
+    });
+  }
+}
+
+/** The gateway's own network is not for the container to know: the rule that said no is in the log alone. */
+function refusalOf({ code, message }: EgressRefusal): StreamRefusal {
+  const told = code === "denied" ? "The gateway does not allow this destination: its log says why" : "";
+  return new StreamRefusal(code, message, told);
+}
+
+type RecordEnd = Partial<ConnectionRecord> & Pick<ConnectionRecord, "failure">;
+
+function recorder(
+  connections: Connections,
+  known: Pick<ConnectionRecord, "direction" | "source" | "service" | "destination">,
+): (end: RecordEnd) => void {
+  const startMs = performance.now();
+  connections.beginCall();
+  return (end) => connections.record({ detail: "", inBytes: 0, outBytes: 0, startMs, ...known, ...end });
+}
+
+/** Of a connection that was dialled here: what was read from the target goes out to the caller. */
+function connectionEnd(facts: ConnectionFacts): RecordEnd {
+  const failure = facts.by === "closed"
+    ? undefined
+    : facts.by === "stream"
+    ? facts.code === "cancelled" ? "caller_reset" : resetFailure(facts.code)
+    : facts.code ?? facts.by;
+  const detail = facts.error?.message ?? facts.detail;
+  return { failure, detail, inBytes: facts.writtenBytes, outBytes: facts.readBytes };
+}
+
+function relayEnd(facts: RelayFacts): RecordEnd {
+  const failure = facts.by === "closed"
+    ? undefined
+    : facts.by === "caller"
+    ? "caller_reset"
+    : resetFailure(facts.code);
+  return { failure, detail: facts.detail, inBytes: facts.readBytes, outBytes: facts.writtenBytes };
+}
+
+/** Where an egress stream wants to go. What is no port is 0, which no rule allows. */
+function destinationOf(head: Uint8Array): { host: string; port: number } {
+  const fields = decodeFields(head);
+  const value = (name: string): string => {
+    const at = fields.findIndex((field, index) => index % 2 === 0 && field === name);
+    return at < 0 ? "" : fields[at + 1]!;
+  };
+  const digits = value("port");
+  const port = /^[1-9]\d{0,4}$/.test(digits) && Number(digits) <= 65_535 ? Number(digits) : 0;
+  return { host: value("host"), port };
+}

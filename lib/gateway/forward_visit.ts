@@ -1,0 +1,37 @@
+/**
+ * Forwards what a visitor asked for on a link: as a request, or as an upgrade of its connection.
+ *
+ * @module
+ */
+import type { GatewayConfig } from "../config/gateway_config.ts";
+import { forward, type ForwardFacts } from "../http/forward.ts";
+import { forwardUpgrade } from "../http/forward_upgrade.ts";
+import type { Visit } from "../http/visit.ts";
+import type { Session } from "../mux/session.ts";
+
+/**
+ * Settles when the exchange is over. Never rejects.
+ *
+ * @param head The encoded request head.
+ * @param protocols Of an upgrade: those to switch to; without, it is forwarded as any other request.
+ */
+export function forwardVisit(
+  session: Session,
+  visit: Visit,
+  head: Uint8Array,
+  protocols: string | undefined,
+  limits: GatewayConfig["limits"],
+): Promise<ForwardFacts> {
+  const { incoming, outgoing, upgrade } = visit.arrival;
+  const { method, hasBody } = visit.reading;
+  const shared = { session, service: visit.service, head, method, answerTimeoutMs: limits.answerTimeout };
+  if (upgrade) {
+    const { socket, early } = upgrade;
+    return forwardUpgrade({ ...shared, socket, early, upgrade: protocols !== undefined });
+  }
+  return forward({
+    ...{ ...shared, incoming, outgoing: outgoing!, hasBody },
+    bodyBytesMax: limits.bodyBytesMax,
+    idleTimeoutMs: limits.idleTimeout,
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * Calls between containers to a service of HTTP: the raw connection of the caller becomes requests, which take the
+ * same road as those of visitors. So the same reading, limits and failures hold for them.
+ *
+ * The HTTP server must be a socket away, see lib/tls/front.ts: it listens on loopback, and answers only connections
+ * that this door has made.
+ *
+ * @module
+ */
+import type { TokenClaims } from "../auth/token.ts";
+import { type Arrival, VisitorServer, type VisitorServerOptions } from "../http/visitor_server.ts";
+import type { Stream } from "../mux/stream.ts";
+import { connectTcp } from "../runtime/connect_tcp.ts";
+import { acceptTcp, type ConnectionFacts } from "../tcp/connect.ts";
+import type { OpenPayload } from "../wire/open.ts";
+
+/** Who calls which service. */
+export interface InnerCall {
+  readonly caller: TokenClaims;
+  readonly service: string;
+}
+
+/** The listener is in this process: when it has not taken a connection by then, it never will. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+export class InnerDoor {
+  readonly #server: VisitorServer;
+  readonly #calls = new Map<number, InnerCall>();
+  #port = 0;
+
+  /** @param onRequest A request that came by this door. */
+  constructor(
+    limits: Omit<VisitorServerOptions, "onArrival">,
+    onRequest: (arrival: Arrival, call: InnerCall) => void,
+  ) {
+    this.#server = new VisitorServer({
+      ...limits,
+      onArrival: (arrival) => {
+        const { socket } = arrival.incoming;
+        const call = this.#calls.get(socket.remotePort ?? 0);
+        // Any local user can dial the port; whoever did not come by this door has no business there.
+        if (call === undefined) return void socket.destroy();
+        onRequest(arrival, call);
+      },
+    });
+  }
+
+  async listen(): Promise<void> {
+    const address = await this.#server.listen({ host: "127.0.0.1", port: 0 });
+    this.#port = Number(address.slice(address.lastIndexOf(":") + 1));
+  }
+
+  /** Leads a stream in. @param onDone When the connection is over. */
+  take(stream: Stream, open: OpenPayload, call: InnerCall, onDone: (facts: ConnectionFacts) => void): void {
+    acceptTcp({
+      ...{ stream, open, address: "the inner door", onDone },
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      idleTimeoutMs: 0,
+      connect: (onRead) => {
+        const socket = connectTcp({ host: "127.0.0.1", port: this.#port }, onRead);
+        let port = 0;
+        socket.once("connect", () => this.#calls.set(port = socket.localPort ?? 0, call));
+        socket.once("close", () => this.#calls.delete(port));
+        return socket;
+      },
+    });
+  }
+
+  finish(graceMs: number): Promise<void> {
+    return this.#server.finish(graceMs);
+  }
+
+  cut(): void {
+    this.#server.cut();
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * What happens to links, for the log and the metrics.
+ *
+ * @module
+ */
+import type { Logger } from "../log.ts";
+import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
+import type { Attachment, WallClaim } from "../routing/registry.ts";
+import type { AdmissionEvent } from "./admission.ts";
+
+export function recordLink(log: Logger, metrics: GatewayMetrics, event: AdmissionEvent): void {
+  if (event.kind === "linked") {
+    const { agent, services, session, claimed } = event.attachment;
+    metrics.link(event.again ? "remade" : "made");
+    log.info("linked", { agent, services: services.join(","), peer: session.link.peer, ...claimed });
+  } else if (event.kind === "wall") {
+    recordWall(log, event.attachment, event.before);
+  } else if (event.kind === "lost") {
+    const { agent, peer, end } = event;
+    metrics.link("lost");
+    log.info("link ended", { agent, peer, code: end.code, reason: end.message });
+  } else {
+    metrics.link("refused");
+    log.warn("link refused", { peer: event.peer, code: event.code, reason: event.message });
+  }
+}
+
+/** Only what changes is told: the same report comes every minute. */
+function recordWall(log: Logger, { agent, wall }: Attachment, before: WallClaim | undefined): void {
+  const { state, exposed, faults } = wall!.claim;
+  if (state === "broken") log.warn("the wall of an agent is broken", { agent, exposed: exposed.join(", ") });
+  else if (state === "unknown") {
+    log.warn("the wall of an agent is not known", { agent, faults: faults.join(", ") });
+  } else if (before !== undefined) log.info("the wall of an agent is whole again", { agent });
+}
