@@ -7,7 +7,7 @@ import { type GatewayAddress, LINK_PATH } from "../config/addresses.ts";
 import type { AgentConfig } from "../config/agent_config.ts";
 import type { DoorAddress } from "../config/door.ts";
 import type { GatewayAddress as DialAddress } from "../link/dial.ts";
-import { type Environment, proxyFor } from "../link/proxy.ts";
+import { type Environment, isLoopback, proxyFor } from "../link/proxy.ts";
 import type { SealOptions, TcpEndpoint } from "../seal/seal_options.ts";
 import { readText } from "./files.ts";
 
@@ -20,6 +20,21 @@ export function dialAddress(gateway: GatewayAddress): DialAddress {
 }
 
 /**
+ * The environment for dialling a gateway: without proxies when the one it names is this agent's own, which is set for
+ * all programs of the container and would lead the link into itself.
+ */
+export function environmentFor(
+  gateway: GatewayAddress,
+  config: Pick<AgentConfig, "egress">,
+  env: Environment,
+): Environment {
+  const { egress } = config;
+  if (gateway.kind === "unix" || egress?.kind !== "tcp") return env;
+  const proxy = proxyFor(gateway.secure, gateway, env);
+  return proxy !== undefined && proxy.port === egress.port && isLoopback(proxy.host) ? {} : env;
+}
+
+/**
  * What the agent cannot do without.
  *
  * @throws {LinkError} The environment names a proxy that is none.
@@ -29,7 +44,7 @@ export function sealOptionsOf(config: Readonly<AgentConfig>, env: Environment): 
   const connectUnix: string[] = [];
   for (const gateway of config.gateway) {
     if (gateway.kind === "unix") connectUnix.push(gateway.path);
-    else connect.push(proxyFor(gateway.secure, gateway, env) ?? gateway);
+    else connect.push(proxyFor(gateway.secure, gateway, environmentFor(gateway, config, env)) ?? gateway);
   }
   for (const { target } of config.serve) {
     if (target.kind === "unix" || target.kind === "unix+tcp") connectUnix.push(target.path);

@@ -21,7 +21,7 @@ import {
   listenAddress,
   parseListenAddress,
 } from "./listen.ts";
-import { target } from "./addresses.ts";
+import { isRawTarget, target } from "./addresses.ts";
 import { logConfig } from "./log_config.ts";
 import {
   count,
@@ -254,6 +254,10 @@ export const quickstartConfig = z.strictObject({
     .meta({ positional: true }),
   http: listenAddress(false).prefault("127.0.0.1:8080").describe("Address for HTTP from visitors"),
   admin: listenAddress().prefault("127.0.0.1:9090").describe("Address of the API and the page, or off"),
+}).superRefine(({ target }, context) => {
+  if (target === undefined || !isRawTarget(target)) return;
+  const message = "this tries out HTTP: write http://HOST:PORT; raw services need a gateway with --tcp";
+  context.addIssue({ code: "custom", path: ["target"], message });
 });
 
 export type QuickstartConfig = z.output<typeof quickstartConfig>;

@@ -39,6 +39,9 @@ export interface OutgoingOptions {
   onDone(facts: SpliceFacts): void;
 }
 
+/** How long a gateway may take: it resolves, and dials, or waits for another agent that does. */
+const STAND_TIMEOUT_MS = 60_000;
+
 /** After these the next gateway may know better, and nothing has happened yet. */
 const ASK_ANOTHER = new Set<ErrorName | undefined>([
   "refused",
@@ -78,6 +81,7 @@ function attempt(
   const waits = options.waits || others.length > 0;
   const splice: Splice = new Splice({
     idleTimeoutMs: options.idleTimeoutMs,
+    standTimeoutMs: STAND_TIMEOUT_MS,
     brokenCode: "cancelled",
     ...(options.take === undefined ? {} : { take: options.take }),
     onConnected: () => {

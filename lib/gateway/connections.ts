@@ -53,6 +53,9 @@ export interface ConnectionsOptions {
   readonly idleTimeoutMs: number;
 }
 
+/** How long an agent may take to dial. It has a limit of its own, which is shorter; this one is for those that lie. */
+const STAND_TIMEOUT_MS = 60_000;
+
 /** Links that are tried for one connection. */
 const LINKS_TRIED_MAX = 2;
 
@@ -110,6 +113,7 @@ export class Connections {
     let splice: Splice | undefined = undefined as Splice | undefined;
     splice = new Splice({
       idleTimeoutMs,
+      standTimeoutMs: STAND_TIMEOUT_MS,
       brokenCode: "cancelled",
       onConnected: () => {
         if (mayRetry) splice!.join(socket, first);

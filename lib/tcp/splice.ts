@@ -37,6 +37,8 @@ export interface SpliceFacts {
 export interface SpliceOptions {
   /** Nothing either way for so long ends the connection; 0 is no limit. */
   readonly idleTimeoutMs: number;
+  /** How long the other side may take to say whether it stands; the opener's side only. @default no limit */
+  readonly standTimeoutMs?: number;
   /** The code for the other side when the socket breaks. */
   readonly brokenCode: ErrorName;
   /**
@@ -57,6 +59,7 @@ export class Splice implements StreamSink {
   #stream!: Stream;
   #socket: ByteSocket | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #standTimer: ReturnType<typeof setTimeout> | undefined;
   /** Came before there was a socket; bounded by the window, as nothing of it is acknowledged. */
   #waiting: Uint8Array[] = [];
   #pendingBytes = 0;
@@ -75,6 +78,12 @@ export class Splice implements StreamSink {
   /** Sets the stream, whose sink this is. */
   begin(stream: Stream): void {
     this.#stream = stream;
+    const { standTimeoutMs } = this.#options;
+    if (standTimeoutMs === undefined) return;
+    this.#standTimer = setTimeout(
+      () => this.#finish("stream", "targetTimeout", "No word whether the target stands", true),
+      standTimeoutMs,
+    );
   }
 
   get done(): boolean {
@@ -113,6 +122,7 @@ export class Splice implements StreamSink {
   onHead(_head: Uint8Array, body: Uint8Array, end: boolean): void {
     if (!this.#connected) {
       this.#connected = true;
+      clearTimeout(this.#standTimer);
       this.#options.onConnected?.();
     }
     if (body.length > 0 || end) this.onData(body, end);
@@ -188,6 +198,7 @@ export class Splice implements StreamSink {
     if (this.#done) return;
     this.#done = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#standTimer);
     this.#waiting = [];
     if (tell && code !== undefined) this.#stream.reset(code, detail);
     if (by !== "closed") this.#socket?.reset();
