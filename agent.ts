@@ -14,7 +14,7 @@ import { hostname } from "node:os";
 import { type Backend, makeBackends } from "./lib/agent/backends.ts";
 import { type OpenDoors, openDoors } from "./lib/agent/doors.ts";
 import { readText, StartError } from "./lib/agent/files.ts";
-import { dialAddress, environmentFor, readTlsFiles } from "./lib/agent/places.ts";
+import { dialAddress, dialEnvironment, readTlsFiles } from "./lib/agent/places.ts";
 import { AGENT_COMMANDS, AGENT_PROGRAM, explainAgentError, sealIfAsked } from "./lib/agent/program.ts";
 import { WallWatch } from "./lib/agent/wall_watch.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
@@ -77,6 +77,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const work: Work = { config, backends, log, sessions, wall, budget, onTaken };
   const doors = await openDoors(config, log, () => sessions);
   await wall.start();
+  const env = dialEnvironment(config, process.env);
   const dialers: Dialer[] = [];
   for (const gateway of config.gateway) {
     const address = dialAddress(gateway);
@@ -86,7 +87,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         gateway: where,
       });
     }
-    const dialOptions = { gateway: address, token, tls, env: environmentFor(gateway, config, process.env) };
+    const dialOptions = { gateway: address, token, tls, env };
     for (let i = 0; i < config.links; i++) {
       const dialer: Dialer = new Dialer({
         dial: (signal) =>

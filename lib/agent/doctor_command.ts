@@ -26,6 +26,8 @@ export interface DoctorCommandOptions {
   readonly env: Environment;
   /** The gateways as the agent dials them. */
   readonly gatewaysOf: (config: Readonly<AgentConfig>) => readonly GatewayAddress[];
+  /** The environment for dialling, in which a proxy may be named. @default `env` */
+  readonly environmentOf?: (config: Readonly<AgentConfig>) => Environment;
   /** What `--seal` would be asked for. */
   readonly sealOptionsOf: (config: Readonly<AgentConfig>) => SealOptions;
   /** Takes the whole report at once. */
@@ -51,7 +53,7 @@ export async function doctorCommand(options: DoctorCommandOptions): Promise<bool
   }
   const report = await runDoctor({
     plan,
-    env,
+    env: config === undefined ? env : options.environmentOf?.(config) ?? env,
     sealStatus: () =>
       config === undefined
         ? { kind: "unavailable", reason: "the settings are wrong" }

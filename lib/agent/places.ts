@@ -20,18 +20,22 @@ export function dialAddress(gateway: GatewayAddress): DialAddress {
 }
 
 /**
- * The environment for dialling a gateway: without proxies when the one it names is this agent's own, which is set for
- * all programs of the container and would lead the link into itself.
+ * The environment for dialling gateways: without proxies when the one it names is this agent's own, which is set for
+ * all programs of the container and would lead a link into itself.
+ *
+ * @throws {LinkError} The environment names a proxy that is none.
  */
-export function environmentFor(
-  gateway: GatewayAddress,
-  config: Pick<AgentConfig, "egress">,
+export function dialEnvironment(
+  config: Pick<AgentConfig, "egress" | "gateway">,
   env: Environment,
 ): Environment {
-  const { egress } = config;
-  if (gateway.kind === "unix" || egress?.kind !== "tcp") return env;
-  const proxy = proxyFor(gateway.secure, gateway, env);
-  return proxy !== undefined && proxy.port === egress.port && isLoopback(proxy.host) ? {} : env;
+  const { egress, gateway } = config;
+  if (egress?.kind !== "tcp") return env;
+  const isOwn = gateway.some((each) => {
+    const proxy = each.kind === "unix" ? undefined : proxyFor(each.secure, each, env);
+    return proxy !== undefined && proxy.port === egress.port && isLoopback(proxy.host);
+  });
+  return isOwn ? {} : env;
 }
 
 /**
@@ -40,11 +44,12 @@ export function environmentFor(
  * @throws {LinkError} The environment names a proxy that is none.
  */
 export function sealOptionsOf(config: Readonly<AgentConfig>, env: Environment): SealOptions {
+  const dialEnv = dialEnvironment(config, env);
   const connect: TcpEndpoint[] = [];
   const connectUnix: string[] = [];
   for (const gateway of config.gateway) {
     if (gateway.kind === "unix") connectUnix.push(gateway.path);
-    else connect.push(proxyFor(gateway.secure, gateway, environmentFor(gateway, config, env)) ?? gateway);
+    else connect.push(proxyFor(gateway.secure, gateway, dialEnv) ?? gateway);
   }
   for (const { target } of config.serve) {
     if (target.kind === "unix" || target.kind === "unix+tcp") connectUnix.push(target.path);

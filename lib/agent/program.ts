@@ -17,7 +17,7 @@ import { seal } from "../seal/seal.ts";
 import type { FlagValues } from "../settings.ts";
 import { doctorCommand, doctorConfig } from "./doctor_command.ts";
 import { StartError } from "./files.ts";
-import { dialAddress, sealOptionsOf } from "./places.ts";
+import { dialAddress, dialEnvironment, sealOptionsOf } from "./places.ts";
 
 /** The settings of `netwall-agent audit`. */
 const auditConfig = z.strictObject({
@@ -78,6 +78,7 @@ export const AGENT_COMMANDS: Readonly<Record<string, (flags: FlagValues) => Prom
     const isWell = await doctorCommand({
       ...{ flags, env: process.env, write },
       gatewaysOf: (config) => config.gateway.map(dialAddress),
+      environmentOf: (config) => dialEnvironment(config, process.env),
       sealOptionsOf: (config) => sealOptionsOf(config, process.env),
     });
     return isWell ? EXIT.stopped : EXIT.failed;
