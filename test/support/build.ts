@@ -23,7 +23,8 @@ const LAUNCHER = [
   [
     '":" //; file=$(readlink -f "$0")',
     'command -v bun >/dev/null && exec bun "$file" "$@"',
-    'command -v deno >/dev/null && exec deno run -A "$file" "$@"',
+    // Deno would ask its makers for a newer version, from inside the container.
+    'command -v deno >/dev/null && DENO_NO_UPDATE_CHECK=1 exec deno run -A "$file" "$@"',
     'echo "Cannot start netwall: neither bun nor deno is on PATH: install one: https://bun.sh, https://deno.com" >&2',
     "exit 1",
   ].join("; "),
