@@ -256,6 +256,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   plane.calls = new Calls({
     ...{ registry, inner, connections: plane.connections, egress: new EgressPolicy(config.allowEgress) },
     ...{ connectTimeoutMs: config.limits.connectTimeout, idleTimeoutMs: config.limits.idleTimeout },
+    callsMax: config.limits.connectionsMax,
   });
   const listeners = await inner.listen().then(() => openDoors(plane, inner)).catch((error) => {
     inner.cut();
@@ -309,6 +310,7 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
     helloFields: ["version", VERSION],
     onEvent: (event) => recordLink(log, metrics, event),
     onCall: (call) => plane.calls!.take(call),
+    onBusy: () => metrics.dropped("handshakes"),
     onStreamReset: (code, remote) => metrics.streamReset(code, remote),
     onFault: (error) => {
       metrics.fault();
@@ -333,7 +335,8 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
 /** The door for calls between agents, and what leads a request that comes by it into its story. */
 function openInner(plane: Plane): InnerDoor {
   const story = callStory(plane);
-  return new InnerDoor(serverLimits(plane.config), (arrival, { caller, service }) => {
+  const limits = { ...serverLimits(plane.config), onRefused: () => plane.metrics.dropped("connections") };
+  return new InnerDoor(limits, (arrival, { caller, service }) => {
     const visit = identify(plane, arrival, "", false, caller);
     if (visit === undefined) return;
     visit.service = service;

@@ -55,6 +55,48 @@ test("each event moves its own series", async () => {
   expect(text).toMatch(/^netwall_streams_shed(_total)? 6$/m);
 });
 
+test("raw connections are counted by service, direction and how they ended, and their bytes each way", async () => {
+  const all = metrics();
+  all.connection("db", "north-south", "closed", 10, 20);
+  all.connection("db", "north-south", "closed", 1, 2);
+  all.connection("db", "north-south", "targetRefused", 0, 0);
+  all.connection("db", "east-west", "closed", 0, 5);
+  all.connection("", "egress", "denied", 0, 0);
+  all.dropped("hellos");
+  const text = await all.text();
+  const expected = [
+    'netwall_connections_total{service="db",direction="north-south",result="closed"} 2',
+    'netwall_connections_total{service="db",direction="north-south",result="targetRefused"} 1',
+    'netwall_connections_total{service="db",direction="east-west",result="closed"} 1',
+    'netwall_connections_total{service="",direction="egress",result="denied"} 1',
+    'netwall_connection_bytes_total{service="db",direction="north-south",way="in"} 11',
+    'netwall_connection_bytes_total{service="db",direction="north-south",way="out"} 22',
+    'netwall_connection_bytes_total{service="db",direction="east-west",way="out"} 5',
+    'netwall_dropped_total{queue="hellos"} 1',
+  ];
+  const lines = text.split("\n");
+  for (const line of expected) expect([line, lines.includes(line)]).toEqual([line, true]);
+  expect(expected).toHaveLength(8);
+  // What moved no byte makes no series of bytes.
+  expect(lines.filter((line) => line.startsWith("netwall_connection_bytes_total{"))).toHaveLength(3);
+});
+
+test("walls are shown as they are at the moment, also those that are gone", async () => {
+  let walls: Record<string, number> = { whole: 2, broken: 1, unknown: 0 };
+  const all = new GatewayMetrics(() => ({
+    ...{ links: 3, streams: 0, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls },
+  }));
+  const shown = async (): Promise<string[]> =>
+    (await all.text()).split("\n").filter((line) => line.startsWith("netwall_walls{"));
+  expect(await shown()).toEqual([
+    'netwall_walls{state="whole"} 2',
+    'netwall_walls{state="broken"} 1',
+    'netwall_walls{state="unknown"} 0',
+  ]);
+  walls = { whole: 0 };
+  expect(await shown()).toEqual(['netwall_walls{state="whole"} 0']);
+});
+
 test("two gateways in one process do not share a count", async () => {
   const [one, two] = [metrics(), metrics()];
   one.fault();
@@ -72,7 +114,7 @@ test("any status falls into one of eleven classes", async () => {
 test("every metric is described, and named as Prometheus asks", async () => {
   const text = await metrics().text();
   const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
-  expect(types.length).toBeGreaterThanOrEqual(14);
+  expect(types.length).toBeGreaterThanOrEqual(17);
   for (const [, name, type] of types) {
     expect(text).toContain(`# HELP ${name} `);
     expect(name).toMatch(/^netwall_[a-z_]+$/);

@@ -22,7 +22,9 @@ export interface AdminOptions {
 
 /** What an agent claims of its wall; `unknown` until it has reported. */
 function wallOf({ wall }: Attachment): Record<string, unknown> {
-  if (wall === undefined) return { state: "unknown", listeners: 0, exposed: [], faults: ["No report has come"] };
+  if (wall === undefined) {
+    return { state: "unknown", listeners: 0, exposed: [], faults: ["No report has come"] };
+  }
   return { ...wall.claim, reportedAt: new Date(wall.atMs).toISOString() };
 }
 

@@ -51,16 +51,16 @@ export async function openDoors(
       );
     }
   };
-  const reach: Record<string, string | string[]> = {};
+  const reach = new Map<string, string | string[]>();
   for (const { service, address } of config.reach) {
     const where = await open(address, (options) => openReachDoor(service, options));
-    const known = reach[service];
-    reach[service] = known === undefined ? where : [known, where].flat();
+    const known = reach.get(service);
+    reach.set(service, known === undefined ? where : [known, where].flat());
   }
   const egress = config.egress && await open(config.egress, openProxyDoor);
   log.debug("doors", {
-    reach: Object.keys(reach).join(","),
+    reach: [...reach.keys()].join(","),
     egress: config.egress && formatDoorAddress(config.egress),
   });
-  return { reach, egress, close };
+  return { reach: Object.fromEntries(reach), egress, close };
 }

@@ -69,13 +69,17 @@ const TARGET_FORMS =
 /**
  * Reads the path of `unix:PATH`.
  *
+ * @param scheme What stands before the path, for the messages.
  * @throws {ValueError} Empty, too long for a socket, with a zero byte, or written like a URL.
  */
-export function parseUnixAddress(text: string): UnixAddress {
-  const path = text.slice("unix:".length);
-  if (path === "") throw new ValueError("unix: names no path: write unix:/run/netwall/gateway.sock");
+export function parseUnixAddress(text: string, scheme: "unix" | "unix+tcp" = "unix"): UnixAddress {
+  const path = text.slice(scheme.length + 1);
+  if (path === "") {
+    throw new ValueError(`${scheme}: names no path: write ${scheme}:/run/netwall/gateway.sock`);
+  }
   if (path.startsWith("//")) {
-    throw new ValueError(`${quoted(text)} has two slashes too many: write unix:/${path.replace(/^\/+/, "")}`);
+    const meant = `${scheme}:/${path.replace(/^\/+/, "")}`;
+    throw new ValueError(`${quoted(text)} has two slashes too many: write ${meant}`);
   }
   if (path.includes("\0")) throw new ValueError(`path ${quoted(path)} holds a zero byte: remove it`);
   if (Buffer.byteLength(path) > UNIX_PATH_BYTES_MAX) {
@@ -117,7 +121,7 @@ export function parseGatewayAddress(text: string): GatewayAddress {
 export function parseTarget(text: string): Target {
   if (text.startsWith("unix:")) return parseUnixAddress(text);
   if (text.startsWith("unix+tcp:")) {
-    return { kind: "unix+tcp", path: parseUnixAddress(text.replace("+tcp", "")).path };
+    return { kind: "unix+tcp", path: parseUnixAddress(text, "unix+tcp").path };
   }
   if (/^\d+$/.test(text)) {
     throw new ValueError(`target ${quoted(text)} is a port alone: write http://localhost:${text}`);

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import type { z } from "zod";
 import { quoted } from "../printable.ts";
 import { parseServiceName } from "../service_name.ts";
@@ -34,7 +34,6 @@ export interface ProxyProtocol {
 }
 
 const FORMS = "127.0.0.1:PORT, [::1]:PORT or unix:PATH";
-const LOOPBACK_V4 = /^127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}$/;
 
 /**
  * Reads `127.0.0.1:PORT`, any other address of 127.0.0.0/8, `localhost:PORT`, `[::1]:PORT` or `unix:PATH`.
@@ -53,7 +52,8 @@ export function parseDoorAddress(text: string): DoorAddress {
   if (port > 65_535) throw new ValueError(`port ${digits} is too large: at most 65535, as in 127.0.0.1:5432`);
   if (v6 === "::1") return { kind: "tcp", host: "::1", port };
   if (v6 === undefined && name.toLowerCase() === "localhost") return { kind: "tcp", host: "127.0.0.1", port };
-  if (v6 === undefined && LOOPBACK_V4.test(name)) return { kind: "tcp", host: name, port };
+  // Exactly as an address is written: another spelling is a name, which a resolver may lead anywhere.
+  if (v6 === undefined && isIPv4(name) && name.startsWith("127.")) return { kind: "tcp", host: name, port };
   if (v6 !== undefined && !isIPv6(v6)) {
     throw new ValueError(`${quoted(text)} is no address of a door: write ${FORMS}`);
   }

@@ -92,7 +92,9 @@ const limits = z.strictObject({
   ),
   keepAliveTimeout: duration({ min: 1000 }).prefault("65s")
     .describe("Time a visitor's connection is kept without a request"),
-  connectionsMax: count({ min: 1, max: 1_000_000 }).prefault(10_000).describe("Open connections of visitors"),
+  connectionsMax: count({ min: 1, max: 1_000_000 }).prefault(10_000).describe(
+    "Open connections of visitors at one door, and calls of agents",
+  ),
   streamsMax: count({ min: 1, max: 1_000_000 }).prefault(4096).describe(
     "Open exchanges on one link; more get 503",
   ),
@@ -155,6 +157,7 @@ export const gatewayConfig = z.strictObject({
   if (https.kind === "off" && sni.kind === "off" && cert.length > 0) {
     fault("cert", "a certificate is given but HTTPS is off: add --https 0.0.0.0:443");
   }
+  if (https.kind === "unix") fault("https", "HTTPS is for visitors from a network: write 0.0.0.0:443");
   if (sni.kind === "unix") fault("sni", "server names are for visitors from a network: write 0.0.0.0:443");
   const takesHttps = https.kind !== "off" || sni.kind !== "off" && cert.length > 0;
   if (redirectHttps && (!takesHttps || http.kind === "off")) {
@@ -163,9 +166,12 @@ export const gatewayConfig = z.strictObject({
   if (sni.kind === "off" && config.route.some((route) => route.alpn !== undefined)) {
     fault("route", "a route with @ is for TLS that is passed through: add --sni 0.0.0.0:443");
   }
-  if (http.kind === "off" && https.kind === "off" && (sni.kind === "off" || cert.length === 0)) {
-    const noLink = link.length === 0 ? ", and agents have no address either" : "";
+  const takesLinks = http.kind !== "off" || takesHttps || link.length > 0;
+  if (http.kind === "off" && https.kind === "off" && sni.kind === "off" && config.tcp.length === 0) {
+    const noLink = takesLinks ? "" : ", and agents have no address either";
     fault("http", `visitors have no address${noLink}: set --http or --https`);
+  } else if (!takesLinks) {
+    fault("link", "agents have no address: set --link, --http or --https");
   }
   checkRoutes(config.route, fault);
   checkListeners(config, fault);

@@ -30,7 +30,9 @@ export interface OutgoingOptions {
   readonly waits: boolean;
   readonly idleTimeoutMs: number;
   /** What of a chunk from the socket goes on; see `SpliceOptions`. */
-  readonly take?: (chunk: Uint8Array) => Uint8Array;
+  readonly take?: (chunk: Uint8Array, answered: boolean) => Uint8Array | undefined;
+  /** For each gateway that is asked; see `SpliceOptions`. @default STAND_TIMEOUT_MS */
+  readonly standTimeoutMs?: number;
   /** The other side stands. @returns Bytes that go first. */
   onConnected?(): Uint8Array | undefined;
   /** It never stood. The socket is the caller's to close. */
@@ -40,7 +42,7 @@ export interface OutgoingOptions {
 }
 
 /** How long a gateway may take: it resolves, and dials, or waits for another agent that does. */
-const STAND_TIMEOUT_MS = 60_000;
+export const STAND_TIMEOUT_MS = 60_000;
 
 /** After these the next gateway may know better, and nothing has happened yet. */
 const ASK_ANOTHER = new Set<ErrorName | undefined>([
@@ -81,7 +83,7 @@ function attempt(
   const waits = options.waits || others.length > 0;
   const splice: Splice = new Splice({
     idleTimeoutMs: options.idleTimeoutMs,
-    standTimeoutMs: STAND_TIMEOUT_MS,
+    standTimeoutMs: options.standTimeoutMs ?? STAND_TIMEOUT_MS,
     brokenCode: "cancelled",
     ...(options.take === undefined ? {} : { take: options.take }),
     onConnected: () => {

@@ -71,16 +71,20 @@ function forward(
       proxyAnswer(502, `${host} names no service of netwall`, [], "destination_not_found"),
     );
   }
+  const end = read.kind === "connect" ? undefined : read.end;
+  // Behind the request nothing goes on: it could be for another host. A program that asks again although its request
+  // was the last one here, as a server that does not close misleads it, is cut off: it would wait for ever.
+  const take = end && ((chunk: Uint8Array, answered: boolean): Uint8Array | undefined => {
+    const { bytes, fault } = end.push(chunk);
+    return fault !== undefined || answered && bytes < chunk.length ? undefined : chunk.subarray(0, bytes);
+  });
+  const rest = take === undefined ? read.rest : take(read.rest, false);
+  if (rest === undefined) return answer(socket, proxyAnswer(400, "The body is not chunked as it should be"));
   // The chunk is gone when the other side stands.
-  const first = read.kind === "connect"
-    ? Buffer.from(read.rest)
-    : Buffer.concat([read.head, read.rest.subarray(0, read.end.push(read.rest).bytes)]);
+  const first = read.kind === "connect" ? Buffer.from(rest) : Buffer.concat([read.head, rest]);
   openOutgoing(sessions(), {
     ...{ destination, socket, waits: true, idleTimeoutMs },
-    // Behind the request nothing goes on: it could be for another host.
-    ...(read.kind === "connect"
-      ? {}
-      : { take: (chunk: Uint8Array) => chunk.subarray(0, read.end.push(chunk).bytes) }),
+    ...(take === undefined ? {} : { take }),
     onConnected: () => {
       if (read.kind === "connect") socket.write(CONNECT_ESTABLISHED);
       return first;
@@ -106,7 +110,7 @@ function destinationOf(host: string, port: number): Destination | undefined {
 /** The status, and the word of RFC 9209 §2.3, for a connection that never stood. */
 const ANSWERS: Partial<Record<OutgoingFailure, readonly [number, string]>> = {
   denied: [403, "http_request_denied"],
-  not_allowed: [403, "http_request_denied"],
+  "not_allowed": [403, "http_request_denied"],
   unknownService: [502, "destination_not_found"],
   targetDns: [502, "dns_error"],
   targetRefused: [502, "connection_refused"],
@@ -114,7 +118,7 @@ const ANSWERS: Partial<Record<OutgoingFailure, readonly [number, string]>> = {
   targetTimeout: [504, "connection_timeout"],
   targetTls: [502, "tls_protocol_error"],
   targetUnreachable: [502, "destination_ip_unroutable"],
-  no_link: [503, "destination_unavailable"],
+  "no_link": [503, "destination_unavailable"],
   refused: [503, "connection_limit_reached"],
   overloaded: [503, "connection_limit_reached"],
 };

@@ -45,6 +45,7 @@ const HTTP_TARGET = /^http:\/\/([^/?#]*)([^#]*)$/i;
 const CONNECT_FIRST = "use CONNECT, as clients do when https_proxy is set";
 const SET_PROXY = "set http_proxy and https_proxy to this address, and ask for http://HOST/ or https://HOST/";
 
+/** A refusal with its reason, one sentence for whoever runs the program. */
 export function proxyFault(status: ProxyFault["status"], detail: string): ProxyFault {
   return { kind: "fault", status, detail };
 }
@@ -101,7 +102,12 @@ interface SortedFields {
 
 /** Splits fields into those that go on and those that end here. @see RFC 9110 §7.6.1 */
 function sortFields(raw: readonly string[]): SortedFields {
-  const [fields, hosts, lengths, codings, upgrades, nominated]: string[][] = [[], [], [], [], [], []];
+  const fields: string[] = [];
+  const hosts: string[] = [];
+  const lengths: string[] = [];
+  const codings: string[] = [];
+  const upgrades: string[] = [];
+  const nominated: string[] = [];
   let isDisguised = false;
   let maxForwards: string | undefined;
   for (let index = 0; index + 1 < raw.length; index += 2) {
@@ -112,13 +118,13 @@ function sortFields(raw: readonly string[]): SortedFields {
     if (plain === "proxy" || plain.startsWith("proxy-")) continue;
     switch (plain) {
       case "host":
-        hosts!.push(value);
+        hosts.push(value);
         continue;
       case "connection":
-        nominated!.push(...tokensOf(value).map((token) => token.toLowerCase()));
+        nominated.push(...tokensOf(value).map((token) => token.toLowerCase()));
         continue;
       case "upgrade":
-        upgrades!.push(...tokensOf(value));
+        upgrades.push(...tokensOf(value));
         continue;
       case "keep-alive":
       case "te":
@@ -128,20 +134,17 @@ function sortFields(raw: readonly string[]): SortedFields {
         maxForwards = value;
         break;
       case "content-length":
-        lengths!.push(value);
+        lengths.push(value);
         isDisguised ||= name.includes("_");
         break;
       case "transfer-encoding":
-        codings!.push(value);
+        codings.push(value);
         isDisguised ||= name.includes("_");
         break;
     }
-    fields!.push(name, value);
+    fields.push(name, value);
   }
-  return {
-    ...{ fields: fields!, hosts: hosts!, lengths: lengths!, codings: codings!, upgrades: upgrades! },
-    ...{ nominated: nominated!, isDisguised, maxForwards },
-  };
+  return { fields, hosts, lengths, codings, upgrades, nominated, isDisguised, maxForwards };
 }
 
 function tokensOf(value: string): string[] {

@@ -28,6 +28,8 @@ import type { Attachment, Registry, WallClaim } from "../routing/registry.ts";
 export const LINKS_MAX = 5_000;
 /** Services of one link. */
 export const LINK_SERVICES_MAX = 256;
+/** Changes of its wall that are told of one link in a minute: an agent may report as often as it likes. */
+export const WALL_EVENTS_PER_MINUTE_MAX = 12;
 /** A report that cannot be one is no reason to believe the one before. */
 const UNREADABLE_WALL: WallClaim = {
   state: "unknown",
@@ -53,7 +55,7 @@ export interface Call {
 export type AdmissionEvent =
   | { kind: "linked"; attachment: Attachment; again: boolean }
   | { kind: "lost"; agent: string; peer: string; end: SessionEnd }
-  | { kind: "refused"; peer: string; code: string; message: string }
+  | { kind: "refused" | "left"; peer: string; code: string; message: string }
   | { kind: "wall"; attachment: Attachment; before: WallClaim | undefined };
 
 export interface AdmissionOptions {
@@ -72,6 +74,8 @@ export interface AdmissionOptions {
   /** Answers it, or resets its stream. What the token allows is for the owner to look at. */
   onCall(call: Call): void;
   onStreamReset(code: ErrorName, remote: boolean): void;
+  /** A handshake was turned away, as too many were under way. */
+  onBusy(): void;
   onFault(error: unknown): void;
 }
 
@@ -89,6 +93,7 @@ export class Admission {
       authenticate: (request) => this.#authenticate(request),
       onLink: (link, claims) => this.#admit(link, claims),
       onFailure: options.onFault,
+      onBusy: options.onBusy,
     });
     this.#timer = setInterval(() => this.#endExpired(Date.now()), EXPIRY_CHECK_MS);
     this.#timer.unref?.();
@@ -149,6 +154,7 @@ export class Admission {
     const { registry, budget, streamsMax, sessionWindowBytes, helloFields, onStreamReset, onFault } =
       this.#options;
     let attachment: Attachment | undefined;
+    const told: WallTold = { claim: undefined, count: 0, sinceMs: 0 };
     const session: Session = new Session(link, {
       role: "gateway",
       helloFields,
@@ -166,11 +172,7 @@ export class Admission {
         this.#options.onCall({ stream, open, caller: claims });
       },
       onReport: (fields) => {
-        if (attachment === undefined) return;
-        const claim = parseWallFields(fields) ?? UNREADABLE_WALL;
-        const before = attachment.wall?.claim;
-        attachment.wall = { claim, atMs: Date.now() };
-        if (before?.state !== claim.state) this.#options.onEvent({ kind: "wall", attachment, before });
+        if (attachment !== undefined) this.#report(attachment, fields, told);
       },
       onGoAway: () => {
         // Nothing new goes to it from here on: the session says so by itself.
@@ -180,8 +182,10 @@ export class Admission {
         this.#sessions.delete(session);
         if (end.fault !== undefined) onFault(end.fault);
         if (attachment === undefined) {
+          // Whoever only looks, as a doctor does, was refused nothing.
+          const kind = end.remote && end.code === "none" ? "left" : "refused";
           return this.#options.onEvent({
-            kind: "refused",
+            kind,
             peer: link.peer,
             code: end.code,
             message: end.message,
@@ -233,11 +237,33 @@ export class Admission {
     return attachment;
   }
 
+  /** What is told is what changed since it was told last; what is shown is always the newest. */
+  #report(attachment: Attachment, fields: string[], told: WallTold): void {
+    const claim = parseWallFields(fields) ?? UNREADABLE_WALL;
+    attachment.wall = { claim, atMs: Date.now() };
+    if (claim.state === told.claim?.state) return;
+    const nowMs = performance.now();
+    if (nowMs - told.sinceMs >= 60_000) Object.assign(told, { count: 0, sinceMs: nowMs });
+    if (told.count >= WALL_EVENTS_PER_MINUTE_MAX) return;
+    const before = told.claim;
+    told.count++;
+    told.claim = claim;
+    this.#options.onEvent({ kind: "wall", attachment, before });
+  }
+
   #endExpired(nowMs: number): void {
     for (const [session, claims] of this.#sessions) {
       if (claims.expiresAtMs <= nowMs) session.close("identity", "The token has expired: mint a new one");
     }
   }
+}
+
+/** What was told of the wall of one link. */
+interface WallTold {
+  claim: WallClaim | undefined;
+  /** In the minute that began at `sinceMs`, on the clock of `performance.now()`. */
+  count: number;
+  sinceMs: number;
 }
 
 /** The names of a list in HELLO, each once. */

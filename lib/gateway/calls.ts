@@ -29,6 +29,8 @@ export interface CallsOptions {
   /** For the name, the dial and all addresses together. */
   readonly connectTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Calls of all agents together. */
+  readonly callsMax: number;
 }
 
 /** The host name is of the caller's making: no more of it is written down. */
@@ -45,6 +47,10 @@ export class Calls {
   /** Answers a call, or resets its stream. @throws {ProtocolError} When its head is none. */
   take(call: Call): void {
     const { kind } = call.open;
+    if (this.#options.connections.callsOpen >= this.#options.callsMax) {
+      this.#options.connections.dropCall();
+      return call.stream.reset("overloaded", "Too many calls are open at the gateway");
+    }
     if (kind === "tcp") return this.#toService(call);
     if (kind === "egress") return this.#toOutside(call);
     call.stream.reset("refused", "Agents open raw connections and calls to the outside, nothing else");
@@ -145,6 +151,8 @@ function recorder(
 function connectionEnd(facts: ConnectionFacts): RecordEnd {
   const failure = facts.by === "closed"
     ? undefined
+    : facts.by === "idle"
+    ? "idle"
     : facts.by === "stream"
     ? facts.code === "cancelled" ? "caller_reset" : resetFailure(facts.code)
     : facts.code ?? facts.by;

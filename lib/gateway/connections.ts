@@ -70,6 +70,16 @@ export class Connections {
     this.#options = options;
   }
 
+  /** Calls of agents that are open. */
+  get callsOpen(): number {
+    return this.#calls;
+  }
+
+  /** A call was turned away, as too many are open. */
+  dropCall(): void {
+    this.#options.metrics.dropped("calls");
+  }
+
   /** A call of an agent has begun, which `record` will end. */
   beginCall(): void {
     this.#calls++;
@@ -121,7 +131,7 @@ export class Connections {
       onDone: (facts) => {
         this.#open.delete(splice!);
         if (mayRetry && !facts.connected && facts.by === "stream") {
-          this.#record(incoming, startMs, attachment, facts);
+          this.#retrying(incoming, attachment, facts);
           return this.#try(incoming, startMs, attempt + 1, session);
         }
         // Before the target stood there was nothing to splice: what is told to the visitor is the reset.
@@ -138,6 +148,15 @@ export class Connections {
     this.#open.add(splice);
     splice.begin(stream);
     if (!mayRetry) splice.join(socket, first);
+  }
+
+  /** It is the same connection: it is counted once, when it is over. */
+  #retrying({ socket, service }: Incoming, { agent }: Attachment, facts: SpliceFacts): void {
+    const { metrics, log } = this.#options;
+    metrics.retry(service);
+    const { detail } = facts;
+    const fields = { service, source: socket.remoteAddress, agent, failure: failureOf(facts), detail };
+    log.warn("connection tried on another link", fields);
   }
 
   #unavailable({ socket, service }: Incoming, startMs: number): void {
@@ -164,16 +183,15 @@ export class Connections {
   }
 }
 
-/** Who calls, and where it came in, for the agent. A unix socket has neither. */
-export function addressFields(socket: ByteSocket, destination: string): string[] {
-  const { remoteAddress: address, remotePort: port } = socket;
-  if (address === "") return [];
-  return [
-    "source",
-    `${address.includes(":") ? `[${address}]` : address}:${port}`,
-    "destination",
-    destination,
-  ];
+/** Who calls, and which address of this machine, for the agent. A unix socket has neither. */
+export function addressFields(socket: ByteSocket): string[] {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  if (remoteAddress === "") return [];
+  return ["source", endpoint(remoteAddress, remotePort), "destination", endpoint(localAddress, localPort)];
+}
+
+function endpoint(address: string, port: number): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
 const FINISH_POLL_MS = 20;

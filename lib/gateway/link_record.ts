@@ -19,6 +19,8 @@ export function recordLink(log: Logger, metrics: GatewayMetrics, event: Admissio
     const { agent, peer, end } = event;
     metrics.link("lost");
     log.info("link ended", { agent, peer, code: end.code, reason: end.message });
+  } else if (event.kind === "left") {
+    log.debug("left before it was linked", { peer: event.peer, reason: event.message });
   } else {
     metrics.link("refused");
     log.warn("link refused", { peer: event.peer, code: event.code, reason: event.message });

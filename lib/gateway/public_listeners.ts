@@ -94,8 +94,7 @@ async function openRaw(
     const listener: TcpListener = await listenTcp(at, {
       connectionsMax: options.limits.connectionsMax,
       onConnection: (socket) => {
-        const fields = addressFields(socket, listener.address);
-        options.onConnection({ socket, service, fields });
+        options.onConnection({ socket, service, fields: addressFields(socket) });
       },
       onRefused: () => options.onRefused("connections"),
     });

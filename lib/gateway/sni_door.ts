@@ -84,6 +84,7 @@ export class SniDoor {
     const { helloTimeoutMs, onRefused, onUnreadable } = this.#options;
     const reader = new ClientHelloReader();
     const address = socket.remoteAddress;
+    let isRead = false;
     const timer = setTimeout(() => {
       onRefused("hellos");
       socket.reset();
@@ -92,6 +93,7 @@ export class SniDoor {
       onData: (chunk) => {
         const read = reader.push(chunk);
         if (read.kind === "more") return;
+        isRead = true;
         clearTimeout(timer);
         if (read.kind === "hello") return this.#route(socket, read.hello, reader.bytes);
         onRefused("hellos");
@@ -99,7 +101,10 @@ export class SniDoor {
         if (read.code === "not_tls") return socket.reset();
         this.#alert(socket, "decode_error");
       },
-      onEnd: () => socket.reset(),
+      // An end right behind the hello is for whoever takes the connection, and is told to it again.
+      onEnd: () => {
+        if (!isRead) socket.reset();
+      },
       onDrain: () => {},
       onClose: () => clearTimeout(timer),
     };

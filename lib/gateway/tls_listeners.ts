@@ -143,7 +143,7 @@ export class TlsListeners {
         helloTimeoutMs: limits.headTimeoutMs,
         decide: (hello) => decideTls(hello, ownPort !== undefined),
         onPass: (socket, service, hello, first) => {
-          const fields = addressFields(socket, door.address);
+          const fields = addressFields(socket);
           if (hello.serverName !== undefined) fields.push("server-name", hello.serverName);
           onConnection({ socket, service, fields, first });
         },

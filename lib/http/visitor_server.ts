@@ -241,6 +241,8 @@ export function listenFault(at: ListenAt, error: NodeJS.ErrnoException): ListenF
     EADDRINUSE: "the port is taken, stop the process that has it or choose another port",
     EACCES: "it is forbidden, choose a port over 1023 or run with CAP_NET_BIND_SERVICE",
     EADDRNOTAVAIL: "the address is not one of this machine, 0.0.0.0 means all of them",
+    // Deno says so for the same.
+    EINVAL: "the address is not one of this machine, 0.0.0.0 means all of them",
     ENOTFOUND: "the name has no address",
     ENOENT: "the directory does not exist, create it",
   };

@@ -14,10 +14,10 @@ import type { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { clearTimeout, setTimeout } from "node:timers";
-import { WebSocketServer } from "ws";
+import { upgradeAnswer, WEBSOCKET_VERSION } from "./handshake.ts";
 import type { Link } from "./link.ts";
 import { type LinkRefusal, refuse } from "./refusal.ts";
-import { LINK_SUBPROTOCOL, LINK_WEBSOCKET_OPTIONS, wrapWebSocket } from "./websocket.ts";
+import { LINK_SUBPROTOCOL, wrapWebSocket } from "./websocket.ts";
 
 /** Who calls, or why not. */
 export type LinkAuthentication<T> =
@@ -35,8 +35,10 @@ export interface LinkAcceptorOptions<T> {
   peerOf?(request: IncomingMessage): string;
   /** From the upgrade to the link, in milliseconds. @default {10_000} */
   handshakeTimeoutMs?: number;
-  /** Handshakes at once; more are told to come again. @default {256} */
+  /** Handshakes at once; more are told to come again. @default PENDING_MAX */
   pendingMax?: number;
+  /** A handshake was turned away, as too many were under way: for the metrics. */
+  onBusy?(): void;
 }
 
 /** RFC 6455 §4.2.1: 16 bytes in base64. */
@@ -45,10 +47,12 @@ const KEY_PATTERN = /^[+/0-9A-Za-z]{22}==$/;
 /** A moment that spreads a burst of agents without keeping them out. */
 const RETRY_AFTER_SECONDS = 2;
 
+/** Handshakes under way at once: as many agents may come back in one moment when a gateway returns. */
+const PENDING_MAX = 1_024;
+
 /** Turns upgrades into links. */
 export class LinkAcceptor<T> {
   readonly #options: LinkAcceptorOptions<T>;
-  readonly #server: WebSocketServer;
   readonly #pendingMax: number;
   readonly #timeoutMs: number;
   readonly #pending = new Set<Duplex>();
@@ -56,14 +60,8 @@ export class LinkAcceptor<T> {
 
   constructor(options: LinkAcceptorOptions<T>) {
     this.#options = options;
-    this.#pendingMax = options.pendingMax ?? 256;
+    this.#pendingMax = options.pendingMax ?? PENDING_MAX;
     this.#timeoutMs = options.handshakeTimeoutMs ?? 10_000;
-    this.#server = new WebSocketServer({
-      ...LINK_WEBSOCKET_OPTIONS,
-      noServer: true,
-      clientTracking: false,
-      handleProtocols: () => LINK_SUBPROTOCOL,
-    });
   }
 
   /** Handshakes under way. */
@@ -118,10 +116,9 @@ export class LinkAcceptor<T> {
   }
 
   #accept(request: IncomingMessage, socket: Duplex, head: Buffer, identity: T): void {
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
-      const peer = this.#options.peerOf?.(request) ?? addressOf(request);
-      this.#options.onLink(wrapWebSocket(ws, peer), identity, request);
-    });
+    socket.write(upgradeAnswer(request.headers["sec-websocket-key"] ?? ""));
+    const peer = this.#options.peerOf?.(request) ?? addressOf(request);
+    this.#options.onLink(wrapWebSocket(socket, head, { peer, masking: "none" }), identity, request);
   }
 
   #checkRequest(request: IncomingMessage): LinkRefusal | undefined {
@@ -141,13 +138,14 @@ export class LinkAcceptor<T> {
       return { status: 400, code: "handshake", message: "This is no WebSocket handshake" };
     }
     const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
-    if (headers["sec-websocket-version"] !== "13" || !offered.includes(LINK_SUBPROTOCOL)) {
+    if (headers["sec-websocket-version"] !== WEBSOCKET_VERSION || !offered.includes(LINK_SUBPROTOCOL)) {
       const message =
-        `This gateway speaks ${LINK_SUBPROTOCOL} over WebSocket version 13: use a matching agent`;
+        `This gateway speaks ${LINK_SUBPROTOCOL} over WebSocket version ${WEBSOCKET_VERSION}: use a matching agent`;
       const isAgent = offered.some((name) => name.startsWith("netwall."));
       return { status: isAgent ? 426 : 400, code: isAgent ? "version" : "subprotocol", message };
     }
     if (this.#pending.size < this.#pendingMax) return undefined;
+    this.#options.onBusy?.();
     return {
       status: 503,
       code: "busy",

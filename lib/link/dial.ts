@@ -1,7 +1,7 @@
 /**
  * The agent's side of a handshake: from the address of a gateway to an open link, or a sentence that says why not.
  *
- * The socket is opened here step by step (network or unix socket, proxy, TLS) and handed to `ws` ready, so every
+ * The socket is opened here step by step (network or unix socket, proxy, TLS) and handed to HTTP ready, so every
  * address takes the same road and each step has a message of its own. The token travels in the `Authorization`
  * header of the handshake and nowhere else; redirects are not followed, as it would travel along.
  *
@@ -10,14 +10,16 @@
  * @module
  */
 
+import { randomBytes } from "node:crypto";
+import { request } from "node:http";
 import { connect as connectNet, isIP, type Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
 import { connect as connectTls } from "node:tls";
-import WebSocket, { type ClientOptions } from "ws";
+import { isUpgradeAnswer, upgradeHeaders } from "./handshake.ts";
 import { type Link, LinkError } from "./link.ts";
 import { authority, connectThroughProxy, type Environment, isLoopback, proxyFor } from "./proxy.ts";
 import { readRefusal } from "./refusal.ts";
-import { LINK_SUBPROTOCOL, LINK_WEBSOCKET_OPTIONS, printable, wrapWebSocket } from "./websocket.ts";
+import { printable, wrapWebSocket } from "./websocket.ts";
 
 /** Where a gateway is. `host` is a name or an address, IPv6 without brackets; `path` and `route` begin with `/`. */
 export type GatewayAddress =
@@ -178,23 +180,24 @@ function explain(error: Error): string {
 function shakeHands(options: DialOptions, socket: Socket, where: string, signal: AbortSignal): Promise<Link> {
   const { gateway } = options;
   const route = gateway.kind === "unix" ? gateway.route : gateway.path;
-  const clientOptions: ClientOptions = {
-    ...LINK_WEBSOCKET_OPTIONS,
-    followRedirects: false,
-    headers: {
-      ...options.headers,
-      Host: hostHeader(gateway),
-      Authorization: `Bearer ${options.token}`,
-    },
-    createConnection: () => socket,
-  };
-  if (isPrivate(gateway)) clientOptions.generateMask = (mask) => void mask.fill(0);
+  const key = randomBytes(16).toString("base64");
   return new Promise((resolve, reject) => {
-    const ws = new WebSocket(`ws://netwall${route}`, [LINK_SUBPROTOCOL], clientOptions);
+    const asked = request({
+      path: route,
+      setHost: false,
+      headers: {
+        ...options.headers,
+        Host: hostHeader(gateway),
+        Authorization: `Bearer ${options.token}`,
+        ...upgradeHeaders(key),
+      },
+      // Without `agent`: Bun would dial by itself even for `agent: false`.
+      createConnection: () => socket,
+    });
     const fail = (error: Error): void => {
       signal.removeEventListener("abort", onAbort);
-      ws.on("error", () => {});
-      ws.terminate();
+      asked.on("error", () => {});
+      asked.destroy();
       socket.destroy();
       reject(error);
     };
@@ -203,23 +206,29 @@ function shakeHands(options: DialOptions, socket: Socket, where: string, signal:
     const failWith = (state: string, cause?: Error): void => {
       fail(new LinkError(`No netwall gateway answers at ${where}: ${state}`, false, { cause }));
     };
-    ws.on("error", (error) => failWith(explain(error), error));
-    ws.on("close", () => failWith("the connection was closed during the handshake"));
-    ws.on("unexpected-response", (_request, response) => {
+    asked.on("error", (error) => failWith(explain(error), error));
+    asked.on("close", () => failWith("the connection was closed during the handshake"));
+    asked.on("response", (response) => {
+      // An answer without a body closes before it is read: it says more than that.
+      asked.removeAllListeners("close");
       readRefusal(response, where).then(fail);
     });
-    ws.on("open", () => {
-      if (ws.protocol !== LINK_SUBPROTOCOL) return failWith("it is another WebSocket server");
+    asked.on("upgrade", (response, upgraded, head) => {
+      if (!isUpgradeAnswer(response.headers, key)) return failWith("it is another WebSocket server");
       signal.removeEventListener("abort", onAbort);
-      ws.removeAllListeners();
-      resolve(wrapWebSocket(ws, where));
+      asked.removeAllListeners();
+      // Errors of the request are those of the socket now, and the link listens to it.
+      asked.on("error", () => {});
+      const masking = isPrivate(gateway) ? "zero" : "random";
+      resolve(wrapWebSocket(upgraded, head, { peer: where, masking }));
     });
+    asked.end();
   });
 }
 
 /**
  * True where nothing between the ends can read the bytes. Masks protect what is between from bytes an attacker
- * chose (RFC 6455 §10.3); here there is nothing to protect, and `ws` skips the work when the mask is zero.
+ * chose (RFC 6455 §10.3); here there is nothing to protect, and a mask of zeros is no work.
  */
 function isPrivate(gateway: GatewayAddress): boolean {
   return gateway.kind === "unix" || gateway.secure || isLoopback(gateway.host);

@@ -48,11 +48,12 @@ export interface Link {
   /** Attaches the owner. Bytes that came before are delivered then, in order. */
   start(handlers: LinkHandlers): void;
   /**
-   * Sends bytes as one message. Never blocks and never drops: what cannot be sent closes the link.
+   * Sends bytes. Never blocks and never drops: what cannot be sent closes the link.
    *
-   * @param chunk Not copied: do not reuse it.
+   * @param chunk Copied before this returns.
+   * @param more More is sent in this turn, so that this need not leave before it. @default false
    */
-  send(chunk: Uint8Array): void;
+  send(chunk: Uint8Array, more?: boolean): void;
   /** Ends in an orderly way after what was sent; `onClose` follows, in 2 s at the latest. */
   close(reason: string): void;
   /** Ends now. What was not sent is lost; `onClose` follows. */

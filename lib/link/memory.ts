@@ -217,7 +217,7 @@ class MemoryEnd implements MemoryLink {
         `Cannot send a message of ${chunk.byteLength} bytes: the limit is ${LINK_MESSAGE_BYTES_MAX}`,
       );
     }
-    this.#path!.push(chunk);
+    this.#path!.push(new Uint8Array(chunk));
     if (this.bufferedBytes <= LINK_BUFFERED_BYTES_MAX) return;
     this.terminate(`The other side does not read: over ${LINK_BUFFERED_BYTES_MAX} bytes are waiting for it`);
   }

@@ -50,7 +50,7 @@ export class GatewayMetrics {
   );
   readonly #retries = this.#counter(
     "netwall_retries_total",
-    "Requests that were sent again on another link",
+    "Requests and raw connections that were tried again on another link",
     [
       "service",
     ],
@@ -164,7 +164,7 @@ export class GatewayMetrics {
     this.#linkEvents.inc({ event });
   }
 
-  dropped(queue: "connections" | "streams" | "hellos"): void {
+  dropped(queue: "connections" | "streams" | "hellos" | "handshakes" | "calls"): void {
     this.#dropped.inc({ queue });
   }
 

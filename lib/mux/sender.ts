@@ -46,7 +46,7 @@ export class Sender {
     this.#link = link;
     this.#onBacklog = onBacklog;
     this.#guard = guard;
-    this.#encoder = new FrameEncoder((message) => link.send(message));
+    this.#encoder = new FrameEncoder((bytes, more) => link.send(bytes, more));
   }
 
   /** Data bytes that may leave now: of all streams together, and in a turn of the round of its stream. */

@@ -115,7 +115,7 @@ export class Session implements StreamHost, ReceiverHost {
   get open(): boolean {
     return this.#hello !== undefined && !this.#ended && !this.#goAwayReceived && !this.#streams.retiring &&
       !this.#receiver.full && !this.sender.congested &&
-      this.#streams.size < Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
+      this.#streams.ownCount < Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
   }
 
   /** True once either side said GOAWAY. */

@@ -35,6 +35,11 @@ export class StreamTable {
     return this.#peerCount;
   }
 
+  /** Streams that are open and were opened by this side. */
+  get ownCount(): number {
+    return this.#streams.size - this.#peerCount;
+  }
+
   /** True when ids run out and the session should make way for a new one. */
   get retiring(): boolean {
     return this.#nextId >= STREAM_ID_RETIRE;

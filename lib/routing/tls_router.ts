@@ -41,7 +41,8 @@ export class TlsRouter {
    */
   match(serverName: string | undefined, protocols: readonly string[]): RouteMatch | undefined {
     if (this.#byProtocol.size === 0) return undefined;
-    for (const protocol of [...protocols, ANY]) {
+    // Each once: a ClientHello has room for thousands of the same, and a match costs as much as the name is long.
+    for (const protocol of new Set([...protocols, ANY])) {
       const found = this.#byProtocol.get(protocol)?.match(serverName ?? "", "/");
       if (found) return found;
     }

@@ -43,6 +43,8 @@ export class ByteSocket {
   #sink: SocketSink | undefined;
   #error: NodeJS.ErrnoException | undefined;
   #paused = false;
+  /** The peer sends no more. It shows also while nobody reads, once all that came before was told. */
+  #peerEnded = false;
   #closed = false;
   /** Read before there was a sink: a callback that reads cannot be kept from it. One piece, as it is paused then. */
   #early: Uint8Array[] = [];
@@ -54,7 +56,10 @@ export class ByteSocket {
       this.#error ??= error;
       socket.destroy();
     });
-    socket.on("end", () => this.#sink?.onEnd());
+    socket.on("end", () => {
+      this.#peerEnded = true;
+      this.#sink?.onEnd();
+    });
     socket.on("drain", () => this.#sink?.onDrain());
     socket.on("close", () => {
       this.#closed = true;
@@ -66,7 +71,7 @@ export class ByteSocket {
     }
   }
 
-  /** Begins to tell a sink, or goes on with another one, also when it was paused. */
+  /** Begins to tell a sink, or goes on with another one, also when it was paused. An end that came is told to each. */
   start(sink: SocketSink): void {
     const isFirst = this.#sink === undefined;
     this.#sink = sink;
@@ -75,6 +80,12 @@ export class ByteSocket {
     const early = this.#early;
     this.#early = [];
     for (const chunk of early) sink.onData(chunk);
+    if (this.#peerEnded) {
+      // Not inside this call: its caller may have bytes that go first.
+      queueMicrotask(() => {
+        if (this.#sink === sink && !this.#closed) sink.onEnd();
+      });
+    }
     if (isFirst) this.#socket.on("data", (chunk: Uint8Array) => this.#sink!.onData(chunk));
     if (!this.#paused) this.#socket.resume();
   }
@@ -87,6 +98,11 @@ export class ByteSocket {
     }
     this.#sink.onData(chunk);
     return !this.#paused;
+  }
+
+  /** The address of this end, without brackets; empty for a unix socket. */
+  get localAddress(): string {
+    return this.#socket instanceof net.Socket ? this.#socket.localAddress ?? "" : "";
   }
 
   /** The port of this end; 0 when it has none. */
@@ -187,6 +203,8 @@ export function dialSocket(
     // Listens for errors before anything else: after an abort one may still come, and it would be uncaught.
     dialled.on("error", fail);
     if (settled) return void dialled.destroy();
+    // It will not say once more that it has closed.
+    if (connected && dialled.destroyed) return onEarlyClose();
     dialled.on("close", onEarlyClose);
     if (connected) stand();
     else dialled.once("connect", stand);

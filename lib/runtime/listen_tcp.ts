@@ -50,7 +50,13 @@ export function listenTcp(at: TcpListenAddress, options: TcpListenOptions): Prom
       server.on("error", () => {
         // An accept that failed, for want of file descriptors: the next one may do.
       });
-      resolve(describe(server, at));
+      try {
+        resolve(describe(server, at));
+      } catch (error) {
+        // The path of a unix socket is gone already, or its mode may not be set.
+        server.close();
+        reject(error);
+      }
     };
     if ("path" in at) server.listen(at.path, listening);
     else server.listen(at.port, at.host, listening);

@@ -62,12 +62,12 @@ export interface AcceptTcpOptions {
 export function acceptTcp(options: AcceptTcpOptions): void {
   const { stream, open, connect, address, preface } = options;
   let failure: ConnectionFacts["error"];
-  let abort: (() => void) | undefined;
+  let abort = (): void => {};
   const splice = new Splice({
     idleTimeoutMs: options.idleTimeoutMs,
     brokenCode: "targetReset",
     onDone: (facts) => {
-      abort?.();
+      abort();
       options.onDone({ ...facts, error: failure });
     },
   });

@@ -2,12 +2,13 @@
  * Relays a stream that one agent opened to a stream of another: the gateway's part of a call between containers.
  *
  * Credit returns to a sender only when the other session has taken the bytes, so a slow reader holds back its own
- * sender and nobody else. Heads, ends and resets pass as they are.
+ * sender and nobody else. Ends and resets pass as they are, and so does the head that says that the target stands. A
+ * target that sends anything before it is cut off.
  *
  * @module
  */
 import type { Session } from "../mux/session.ts";
-import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
+import { type Stream, StreamError, type StreamSink } from "../mux/stream.ts";
 import type { ErrorName } from "../wire/errors.ts";
 
 /** How a relayed connection ended. */
@@ -76,6 +77,7 @@ export function relay(options: RelayOptions): boolean {
 class Half implements StreamSink {
   bytes = 0;
   ended = false;
+  /** Of the target's half, until its head has come. */
   onFirstHead: ((head: Uint8Array) => void) | undefined;
   /** Given to the other stream and not sent by it yet. */
   #pendingBytes = 0;
@@ -92,12 +94,14 @@ class Half implements StreamSink {
   }
 
   onHead(head: Uint8Array, body: Uint8Array, end: boolean): void {
-    this.onFirstHead?.(head);
+    const { onFirstHead } = this;
     this.onFirstHead = undefined;
+    onFirstHead?.(head);
     if (body.length > 0 || end) this.onData(body, end);
   }
 
   onData(chunk: Uint8Array, end: boolean): void {
+    if (this.onFirstHead !== undefined) return this.#breakOff();
     this.bytes += chunk.length;
     if (chunk.length > 0) {
       if (this.#to.write(chunk, true) && this.#pendingBytes === 0) this.#from.consumed(chunk.length);
@@ -107,6 +111,7 @@ class Half implements StreamSink {
   }
 
   onEnd(): void {
+    if (this.onFirstHead !== undefined) return this.#breakOff();
     this.ended = true;
     this.#to.end();
     this.#settle();
@@ -123,6 +128,14 @@ class Half implements StreamSink {
 
   onReset(error: StreamError): void {
     this.#to.reset(error.code === "none" ? "targetReset" : error.code, error.remote ? error.message : "");
+    this.#onOver(error);
+  }
+
+  /** SPEC.md §5 wants HEAD before DATA: behind data that waits for credit it could not leave any more. */
+  #breakOff(): void {
+    const error = new StreamError("badResponse", "The target's agent sent before the target stood", false);
+    this.#from.reset(error.code, error.message);
+    this.#to.reset(error.code, error.message);
     this.#onOver(error);
   }
 

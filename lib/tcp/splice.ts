@@ -21,7 +21,7 @@ export interface SpliceFacts {
   readonly readBytes: number;
   /** Bytes to the socket. */
   readonly writtenBytes: number;
-  /** Whether the other end of the stream ever stood: it told so with HEAD. Always true at the accepting side. */
+  /** Whether the other end of the stream ever stood: it told so with HEAD. Of the opener's side only. */
   readonly connected: boolean;
   /**
    * `closed`: both directions ended. `socket`: the socket broke. `stream`: the other side cut the stream off.
@@ -35,7 +35,7 @@ export interface SpliceFacts {
 }
 
 export interface SpliceOptions {
-  /** Nothing either way for so long ends the connection; 0 is no limit. */
+  /** Nothing either way for so long, or up to half as long again, ends the connection; 0 is no limit. */
   readonly idleTimeoutMs: number;
   /** How long the other side may take to say whether it stands; the opener's side only. @default no limit */
   readonly standTimeoutMs?: number;
@@ -44,14 +44,20 @@ export interface SpliceOptions {
   /**
    * What of a chunk from the socket goes on; the rest is dropped.
    *
+   * @param answered Whether anything has come for the socket yet.
+   * @returns `undefined` when the connection is to be cut off: nothing of the chunk goes on, and the other side is told
+   *   `badRequest`.
    * @default all of it
    */
-  take?(chunk: Uint8Array): Uint8Array;
+  take?(chunk: Uint8Array, answered: boolean): Uint8Array | undefined;
   /** The other side of the stream stands; the opener's side only. */
   onConnected?(): void;
   /** Called once, when all is over. */
   onDone(facts: SpliceFacts): void;
 }
+
+/** How often the idle timer looks in its time; so it ends a connection at most half of its time too late. */
+const IDLE_LOOKS = 4;
 
 /** One spliced connection. Give it to the stream as its sink, then `begin` it. */
 export class Splice implements StreamSink {
@@ -67,6 +73,8 @@ export class Splice implements StreamSink {
   #writtenBytes = 0;
   #connected = false;
   #moved = true;
+  /** The first look since which nothing has moved, on the clock of `performance.now()`. */
+  #idleSinceMs = 0;
   #socketEnded = false;
   #streamEnded = false;
   #done = false;
@@ -104,7 +112,7 @@ export class Splice implements StreamSink {
     if (this.#done) return socket.reset();
     this.#socket = socket;
     const { idleTimeoutMs } = this.#options;
-    if (idleTimeoutMs > 0) this.#timer = setInterval(this.#look, Math.ceil(idleTimeoutMs / 2));
+    if (idleTimeoutMs > 0) this.#timer = setInterval(this.#look, Math.ceil(idleTimeoutMs / IDLE_LOOKS));
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const chunk of waiting) this.#write(chunk);
@@ -154,7 +162,12 @@ export class Splice implements StreamSink {
   }
 
   readonly #fromSocket: SocketSink = {
-    onData: (chunk) => this.#read(this.#options.take === undefined ? chunk : this.#options.take(chunk)),
+    onData: (chunk) => {
+      const { take } = this.#options;
+      const taken = take === undefined ? chunk : take(chunk, this.#writtenBytes > 0);
+      if (taken !== undefined) return this.#read(taken);
+      this.#finish("socket", "badRequest", "What was sent does not fit together", true);
+    },
     onEnd: () => {
       this.#socketEnded = true;
       this.#stream.end();
@@ -190,8 +203,11 @@ export class Splice implements StreamSink {
   }
 
   readonly #look = (): void => {
-    if (!this.#moved) return this.#finish("idle", "cancelled", "Nothing moved for too long", true);
+    const nowMs = performance.now();
+    if (this.#moved) this.#idleSinceMs = nowMs;
     this.#moved = false;
+    if (nowMs - this.#idleSinceMs < this.#options.idleTimeoutMs) return;
+    this.#finish("idle", "cancelled", "Nothing moved for too long", true);
   };
 
   #finish(by: SpliceFacts["by"], code: ErrorName | undefined, detail: string, tell: boolean): void {

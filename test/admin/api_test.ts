@@ -12,7 +12,7 @@ import { adminApp } from "../../lib/admin/api.ts";
 import { listenAdmin } from "../../lib/gateway/admin_listener.ts";
 import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
 import type { Session } from "../../lib/mux/session.ts";
-import { Registry } from "../../lib/routing/registry.ts";
+import { type Attachment, Registry } from "../../lib/routing/registry.ts";
 import { bunBinary } from "../support/processes.ts";
 import { exchangeRaw, RawVisitor } from "../support/raw_http.ts";
 
@@ -23,7 +23,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-function app(isReady = true): ReturnType<typeof adminApp> {
+function app(isReady = true, change: Partial<Attachment> = {}): ReturnType<typeof adminApp> {
   const registry = new Registry();
   const session = {
     ...{ open: true, streamsOpen: 3, creditGrantedBytes: 1, rttMs: 1.23456, leaving: false },
@@ -40,9 +40,18 @@ function app(isReady = true): ReturnType<typeof adminApp> {
       tcp: new Set<string>(),
       sinceMs: 0,
       claimed: { hostname: "h" },
+      ...change,
     },
   });
-  const gauges = { links: 1, streams: 3, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls: {} };
+  const gauges = {
+    links: 1,
+    streams: 3,
+    heldBytes: 0,
+    creditBytes: 0,
+    shedTotal: 0,
+    roundTrips: [],
+    walls: {},
+  };
   const metrics = new GatewayMetrics(() => gauges);
   return adminApp({ token: TOKEN, metrics, registry, ready: () => isReady });
 }
@@ -114,9 +123,28 @@ describe("with the token", () => {
       links: [{
         ...{ agent: "box", peer: "192.0.2.1:4711", services: ["web"], since: "1970-01-01T00:00:00.000Z" },
         ...{ streams: 3, roundTripMs: 1.235, leaving: false, claimed: { hostname: "h" } },
+        ...{ namespace: "shop", image: "", tcp: [] },
+        wall: { state: "unknown", listeners: 0, exposed: [], faults: ["No report has come"] },
       }],
     });
     expect(text).not.toContain("secret-token-id");
+  });
+
+  test("a link shows what of it is raw, its image, and what its agent claims of its wall", async () => {
+    const claim = {
+      state: "broken" as const,
+      listeners: 3,
+      exposed: ["tcp 0.0.0.0:80 <b>x</b>"],
+      faults: [],
+    };
+    const changed = app(true, {
+      ...{ services: ["web", "db"], tcp: new Set(["db"]), image: "ghcr.io/acme/web:1" },
+      wall: { claim, atMs: 1000 },
+    });
+    const { links } = await (await changed.request("/api/v1/links", { headers })).json();
+    expect(links).toHaveLength(1);
+    expect(links[0]).toMatchObject({ services: ["web", "db"], tcp: ["db"], image: "ghcr.io/acme/web:1" });
+    expect(links[0].wall).toEqual({ ...claim, reportedAt: "1970-01-01T00:00:01.000Z" });
   });
 
   test("the scheme is of any case, what is not there is 404", async () => {

@@ -10,7 +10,9 @@ import { attack } from "../support/under_attack.ts";
 
 test("every ignorable type is dropped, whatever its flags, stream and payload", async () => {
   const target = await attack("agent");
-  for (let type = IGNORABLE_TYPE_MIN; type <= IGNORABLE_TYPE_MAX; type++) {
+  for (let type: number = IGNORABLE_TYPE_MIN; type <= IGNORABLE_TYPE_MAX; type++) {
+    // The one that is known: what it holds is looked at.
+    if (type === FrameType.report) continue;
     target.peer.add(type, type, 0xffff_ffff, pattern(type * 100)).add(type, 0xff, 1);
   }
   target.peer.open(1, false).send();

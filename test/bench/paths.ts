@@ -184,97 +184,99 @@ location /sink { proxy_pass http://sink; proxy_http_version 1.1; proxy_request_b
   };
 }
 
-/** `ssh -R` to an sshd with keys of its own. */
+/**
+ * Starts an sshd with keys of its own, and a client that forwards ports of the server to targets, as `ssh -R` does.
+ *
+ * @returns For each target the address that leads to it.
+ */
+async function startForwards(
+  group: ProcessGroup,
+  targets: readonly string[],
+  { cipher, delayMs }: { readonly cipher?: string | undefined; readonly delayMs?: number | undefined },
+): Promise<string[]> {
+  const sshd = findBinary("sshd");
+  if (sshd === undefined) throw new Error("Cannot start sshd: it is missing: apt-get install openssh-server");
+  const folder = group.folder("ssh");
+  for (const name of ["host", "user"]) {
+    await group.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)]);
+  }
+  copyFileSync(join(folder, "user.pub"), join(folder, "authorized_keys"));
+  // sshd separates its privileges in this folder and refuses to start without it.
+  if (userInfo().uid === 0) mkdirSync("/run/sshd", { recursive: true });
+  // Not `userInfo().username`: without USER in the environment Bun says "unknown".
+  const user = (await group.run(["id", "-un"])).trim();
+  const port = await freePort();
+  const ports: number[] = [];
+  for (const _target of targets) ports.push(await freePort());
+  const options = (pairs: Record<string, string>): string[] =>
+    Object.entries(pairs).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+  const serverOptions = options({
+    ListenAddress: "127.0.0.1",
+    HostKey: join(folder, "host"),
+    AuthorizedKeysFile: join(folder, "authorized_keys"),
+    PidFile: "none",
+    StrictModes: "no",
+    UsePAM: "no",
+    PasswordAuthentication: "no",
+  });
+  const server = group.start([sshd, "-D", "-e", "-f", "/dev/null", "-p", String(port), ...serverOptions], {
+    ownGroup: true,
+  });
+  await accepts(port, server);
+  const near = await through(group, `127.0.0.1:${port}`, delayMs);
+  const clientOptions = options({
+    StrictHostKeyChecking: "no",
+    UserKnownHostsFile: "/dev/null",
+    IdentitiesOnly: "yes",
+    ExitOnForwardFailure: "yes",
+    LogLevel: "ERROR",
+    ...(cipher === undefined ? {} : { Ciphers: cipher }),
+  });
+  const forwards = targets.flatMap((target, index) => ["-R", `127.0.0.1:${ports[index]}:${target}`]);
+  const login = ["-i", join(folder, "user"), "-p", portOf(near), `${user}@127.0.0.1`];
+  const client = group.start(["ssh", "-F", "/dev/null", "-N", "-T", ...clientOptions, ...forwards, ...login]);
+  await Promise.all(ports.map((each) => accepts(each, client)));
+  return ports.map((each) => `127.0.0.1:${each}`);
+}
+
+/** `ssh -R` to both services. */
 function startSsh(cipher?: string): Start {
   return async (group, { origin, delayMs }) => {
-    const sshd = findBinary("sshd");
-    if (sshd === undefined) {
-      throw new Error("Cannot start sshd: it is missing: apt-get install openssh-server");
-    }
-    const folder = group.folder("ssh");
-    for (const name of ["host", "user"]) {
-      await group.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)]);
-    }
-    copyFileSync(join(folder, "user.pub"), join(folder, "authorized_keys"));
-    // sshd separates its privileges in this folder and refuses to start without it.
-    if (userInfo().uid === 0) mkdirSync("/run/sshd", { recursive: true });
-    // Not `userInfo().username`: without USER in the environment Bun says "unknown".
-    const user = (await group.run(["id", "-un"])).trim();
-    const [port, web, sink] = [await freePort(), await freePort(), await freePort()];
-    const options = (pairs: Record<string, string>): string[] =>
-      Object.entries(pairs).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-    const serverOptions = options({
-      ListenAddress: "127.0.0.1",
-      HostKey: join(folder, "host"),
-      AuthorizedKeysFile: join(folder, "authorized_keys"),
-      PidFile: "none",
-      StrictModes: "no",
-      UsePAM: "no",
-      PasswordAuthentication: "no",
-    });
-    const server = group.start([sshd, "-D", "-e", "-f", "/dev/null", "-p", String(port), ...serverOptions], {
-      ownGroup: true,
-    });
-    await accepts(port, server);
-    const near = await through(group, `127.0.0.1:${port}`, delayMs);
-    const clientOptions = options({
-      StrictHostKeyChecking: "no",
-      UserKnownHostsFile: "/dev/null",
-      IdentitiesOnly: "yes",
-      ExitOnForwardFailure: "yes",
-      LogLevel: "ERROR",
-      ...(cipher === undefined ? {} : { Ciphers: cipher }),
-    });
-    const forwards = [`${web}:${origin.web}`, `${sink}:${origin.sink}`]
-      .flatMap((forward) => ["-R", `127.0.0.1:${forward}`]);
-    const login = ["-i", join(folder, "user"), "-p", portOf(near), `${user}@127.0.0.1`];
-    const client = group.start([
-      "ssh",
-      "-F",
-      "/dev/null",
-      "-N",
-      "-T",
-      ...clientOptions,
-      ...forwards,
-      ...login,
-    ]);
-    await Promise.all([accepts(web, client), accepts(sink, client)]);
+    const [web = "", sink = ""] = await startForwards(group, [origin.web, origin.sink], { cipher, delayMs });
     return {
-      web: `http://127.0.0.1:${web}`,
-      sink: { url: `http://127.0.0.1:${sink}/`, host: `127.0.0.1:${sink}` },
+      web: `http://${web}`,
+      sink: { url: `http://${sink}/`, host: sink },
       gatewayPid: undefined,
       agentPid: undefined,
     };
   };
 }
 
-/** A gateway with routes for both services, and the token of its one agent. */
+/** A gateway, and the token of its one agent, which may serve these services. */
 export async function startGateway(
   group: ProcessGroup,
   runtime: Runtime,
-): Promise<{ address: string; tokenFile: string; pid: number }> {
+  services: readonly string[] = ["web", "sink"],
+  doors: readonly string[] = ["--route", "*=web", "--route", `${SINK_HOST}=sink`],
+): Promise<
+  { address: string; tcp: readonly string[]; tokenFile: string; pid: number; process: RunningProcess }
+> {
   const data = group.folder("gateway");
-  const made = group.gateway(runtime, [
-    "token",
-    "--name",
-    "bench",
-    "--serve",
-    "web",
-    "--serve",
-    "sink",
-    "--data",
-    data,
-  ]);
+  const serve = services.flatMap((service) => ["--serve", service]);
+  const made = group.gateway(runtime, ["token", "--name", "bench", ...serve, "--data", data]);
   const { code } = await made.exit;
   if (code !== 0) throw new Error(`Cannot make a token: the gateway ended with ${code}: ${made.stderr()}`);
   const tokenFile = join(data, "bench.token");
   writeFileSync(tokenFile, made.stdout().trim(), { mode: 0o600 });
-  const routes = ["--route", "*=web", "--route", `${SINK_HOST}=sink`];
-  const args = ["serve", "--http", "127.0.0.1:0", "--admin", "off", "--data", data, ...routes];
+  const args = ["serve", "--http", "127.0.0.1:0", "--admin", "off", "--data", data, ...doors];
   const gateway = group.gateway(runtime, args);
-  const { http } = await gateway.ready;
-  if (http === undefined) throw new Error("Cannot start the gateway: its ready line has no http address");
-  return { address: http, tokenFile, pid: gateway.pid };
+  // The ready line holds a list for raw ports, and one address for each of the others.
+  const addresses: Readonly<Record<string, unknown>> = await gateway.ready;
+  const { http, tcp = [] } = addresses;
+  if (typeof http !== "string") {
+    throw new Error("Cannot start the gateway: its ready line has no http address");
+  }
+  return { address: http, tcp: tcp as string[], tokenFile, pid: gateway.pid, process: gateway };
 }
 
 /** Gateway and agent on one runtime. */
@@ -331,6 +333,42 @@ export async function startPath(name: string, options: PathOptions): Promise<Pat
     return { ...await start(group, options), dispose: () => group.dispose() };
   } catch (error) {
     await group.dispose();
+    throw error;
+  }
+}
+
+/** A path for raw connections to one target. */
+export interface RawPath {
+  /** Where it begins: HOST:PORT. */
+  readonly address: string;
+  dispose(): Promise<void>;
+}
+
+/** A raw port of a gateway that leads to the target of its agent. */
+async function startRawNetwall(group: ProcessGroup, runtime: Runtime, target: string): Promise<string> {
+  const doors = ["--tcp", "127.0.0.1:0=raw"];
+  const { address, tcp, tokenFile } = await startGateway(group, runtime, ["raw"], doors);
+  const gateway = ["--gateway", `ws://${address}`, "--token-file", tokenFile];
+  await group.agent(runtime, [...gateway, "--serve", `raw=tcp://${target}`]).ready;
+  const [first] = tcp;
+  if (first === undefined) throw new Error("Cannot start the gateway: its ready line has no raw port");
+  return first;
+}
+
+/** Starts a path for raw connections by name: `direct`, one of ssh, or one of netwall. Dispose it when done. */
+export async function startRawPath(name: string, target: string): Promise<RawPath> {
+  const group = new ProcessGroup();
+  const dispose = (): Promise<void> => group.dispose();
+  try {
+    if (name === "direct") return { address: target, dispose };
+    const cipher = name === "ssh-aes128-gcm" ? "aes128-gcm@openssh.com" : undefined;
+    if (!name.startsWith("ssh")) {
+      return { address: await startRawNetwall(group, runtimeOf(name), target), dispose };
+    }
+    const [address = ""] = await startForwards(group, [target], { cipher });
+    return { address, dispose };
+  } catch (error) {
+    await dispose();
     throw error;
   }
 }

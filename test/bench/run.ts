@@ -3,7 +3,7 @@
  *
  *   npm run bench -- [--rounds N] [--only NAME]… [--quick]
  *
- * Every path leads to the same nginx. Prints tables of medians and ratios and writes them, with every sample and the
+ * Every path of HTTP leads to the same nginx, every raw one to the same target. Prints tables of medians and ratios and writes them, with every sample and the
  * facts of the machine, to `test/bench/results.md` and `results.json`. A quick run, or one of a part, writes nothing.
  *
  * @module
@@ -15,11 +15,14 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { bunBinary, denoBinary, ProcessGroup, ROOT } from "../support/processes.ts";
-import { type Bench, EXPERIMENTS } from "./experiments.ts";
+import { type Bench, EXPERIMENTS as WEB_EXPERIMENTS } from "./experiments.ts";
 import { builtNetwallPaths, hasProc, missingPrograms, startOrigin } from "./paths.ts";
+import { RAW_EXPERIMENTS } from "./raw_experiments.ts";
 import { type Sample, tables } from "./report.ts";
 
 const ROUNDS_MAX = 100;
+
+const EXPERIMENTS = [...WEB_EXPERIMENTS, ...RAW_EXPERIMENTS];
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -54,6 +57,8 @@ function facts(command: string): Record<string, string> {
     ssh: firstLine("ssh", "-V"),
     wrk: firstLine("wrk", "-v"),
     curl: firstLine("curl", "--version").split(" (")[0] ?? "",
+    pgbench: firstLine("pgbench", "--version"),
+    redis: firstLine("redis-server", "--version"),
   };
 }
 

@@ -109,6 +109,28 @@ describe("parseArguments()", () => {
     });
   });
 
+  test("raw doors repeat in their order, and the seal is a switch that takes a word", () => {
+    expect(
+      parseArguments(SERVE, ["--tcp", ":1=a", "--sni=:2", "--tcp=:3=b", "--allow-egress", "*:443"]).flags,
+    )
+      .toEqual({ tcp: [":1=a", ":3=b"], sni: ":2", "allow-egress": ["*:443"] });
+    expect(parseArguments(RUN, ["--reach", "db=:1", "--reach=x=:2", "--egress", "[::1]:1"]).flags).toEqual({
+      reach: ["db=:1", "x=:2"],
+      egress: "[::1]:1",
+    });
+    const seals: [string[], string | boolean][] = [
+      [["--seal"], true],
+      [["--seal=require"], "require"],
+      [["--no-seal"], false],
+      [["--seal=false"], "false"],
+    ];
+    for (const [argv, seal] of seals) {
+      const { flags } = parseArguments(RUN, [...argv, "--require-wall", "--proxy-protocol=db=v2"]);
+      expect(flags).toEqual({ seal, "require-wall": true, "proxy-protocol": ["db=v2"] });
+    }
+    expect(seals).toHaveLength(4);
+  });
+
   test("help and version win over every mistake, but not behind --", () => {
     for (
       const argv of [["--help"], ["-h"], ["--nonsense", "-h"], ["--http", "x", "--help"], [
@@ -151,7 +173,18 @@ describe("parseArguments()", () => {
     ],
     [command("token revoke", tokenRevokeConfig), ["a", "b"], /^unexpected argument "b"/],
     [SERVE, ["--limits", "x"], /^unknown flag --limits/],
-    [SERVE, ["--tcp", ":1=x"], /^unknown flag --tcp/],
+    [SERVE, ["--udp", ":1=x"], /^unknown flag --udp/],
+    [
+      SERVE,
+      ["--tcp", "--sni", ":1"],
+      /^--tcp needs a value, and --sni looks like a flag: --tcp ADDR=SERVICE/,
+    ],
+    [SERVE, ["--sni", ":1", "--sni", ":2"], /^--sni is given twice/],
+    [RUN, ["--egress", "a", "--egress", "b"], /^--egress is given twice/],
+    [RUN, ["--seal", "--seal=require"], /^--seal is given twice/],
+    [RUN, ["--no-seal=require"], /^--no-seal takes no value: write --seal=false$/],
+    [RUN, ["--seal", "require"], /^unexpected argument "require"/],
+    [RUN, ["--no-reach"], /^unknown flag --no-reach/],
     [SERVE, [`--${"x".repeat(100_000)}`], /^unknown flag --x{30}…: --help lists all of them$/],
   ];
   test("every mistake is a usage error that says what to write", () => {
@@ -159,7 +192,7 @@ describe("parseArguments()", () => {
       expect(() => parseArguments(spec, argv)).toThrow(UsageError);
       expect(() => parseArguments(spec, argv)).toThrow(message);
     }
-    expect(faults).toHaveLength(22);
+    expect(faults).toHaveLength(29);
   });
 
   test("a token that lost its flag is not repeated whole", () => {

@@ -7,6 +7,7 @@ import { expect, test } from "bun:test";
 import type { CommandSpec, ProgramSpec } from "../../lib/cli/arguments.ts";
 import { EXIT } from "../../lib/cli/exit.ts";
 import { renderHelp } from "../../lib/cli/help.ts";
+import { agentConfig } from "../../lib/config/agent_config.ts";
 import { gatewayConfig, quickstartConfig } from "../../lib/config/gateway_config.ts";
 import { settingsOf } from "../../lib/settings.ts";
 
@@ -50,6 +51,33 @@ test("renderHelp() of the default command shows summary, usage, every flag, the 
   );
   expect(text).toContain("--cert FILE…");
   expect(text.replace(/\s+/g, " ")).toContain("--redirect-https Answer");
+});
+
+test("renderHelp() shows every flag of the agent, with its value, its environment name and what it means", () => {
+  const run: CommandSpec = { name: "run", summary: "Run the agent", options: agentConfig, examples: [] };
+  const program = { name: "netwall-agent", summary: "Serve", commands: [run], defaultCommand: run };
+  const text = renderHelp(program, run).replace(/\s+/g, " ");
+  const settings = settingsOf(agentConfig);
+  expect(settings.length).toBeGreaterThan(25);
+  for (const { flag, environment, description } of settings) {
+    expect(text).toContain(` --${flag} `);
+    expect(text).toContain(description);
+    expect(text).toContain(`[${environment}]`);
+  }
+  for (
+    const shown of [
+      "--serve SERVICE=TARGET…",
+      "--proxy-protocol SERVICE=v1|v2…",
+      "--reach SERVICE=LISTEN…",
+      "--egress LISTEN ",
+      "--require-wall Serve",
+      "--seal Dial",
+    ]
+  ) expect(text).toContain(shown);
+  const gateway = renderHelp(PROGRAM, SERVE).replace(/\s+/g, " ");
+  for (const shown of ["--sni ADDR ", "--tcp ADDR=SERVICE…", "--allow-egress HOST:PORT…"]) {
+    expect(gateway).toContain(shown);
+  }
 });
 
 test("renderHelp() of another command shows its arguments and no list of commands", () => {

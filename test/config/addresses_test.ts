@@ -7,9 +7,11 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   formatTarget,
+  isRawTarget,
   parseGatewayAddress,
   parseServiceTarget,
   parseTarget,
+  type Target,
   UNIX_PATH_BYTES_MAX,
 } from "../../lib/config/addresses.ts";
 import {
@@ -19,6 +21,7 @@ import {
   parseCidr,
   parseListenAddress,
 } from "../../lib/config/listen.ts";
+import { parseDoorAddress } from "../../lib/config/door.ts";
 import { ValueError } from "../../lib/config/units.ts";
 import { ServiceNameError } from "../../lib/service_name.ts";
 
@@ -107,8 +110,26 @@ describe("parseTarget()", () => {
         "http://localhost/base",
         /^a target is an address, paths pass through unchanged: write http:\/\/localhost$/,
       ],
-      ["tcp://localhost:5432", /is none of http:\/\/HOST:PORT, https:\/\/HOST:PORT or unix:PATH/],
-      ["unix+tcp:/x", /is no valid address: write http/],
+      ["tcp://localhost", /has no port: write tcp:\/\/localhost:5432$/],
+      ["tls://localhost/", /has no port: write tls:\/\/localhost:5432$/],
+      ["tcp://a:1/base", /^a target is an address, paths pass through unchanged: write tcp:\/\/a:1$/],
+      ["tcp://a:1//", /^a target is an address/],
+      ["tcp://a:0", /has port 0: write a real one/],
+      ["tcp://a:65536", /is no valid address/],
+      ["tcp:a:1", /is no valid address/],
+      ["tcp://a%20b:1", /names no valid host: write tcp:\/\/HOST:PORT$/],
+      ["tcp://[::g]:1", /is no valid address/],
+      ["tcp://u:hunter2@a:1", /^target has a user name or password/],
+      ["tls://a:1?x=hunter2", /has a query/],
+      [
+        "udp://a:1",
+        /is none of http:\/\/HOST:PORT, https:\/\/HOST:PORT, tcp:\/\/HOST:PORT, tls:.* unix\+tcp:PATH/,
+      ],
+      ["unix+tcp:", /^unix\+tcp: names no path: write unix\+tcp:\/run/],
+      ["unix+tcp:///run/x", /two slashes too many: write unix\+tcp:\/run\/x$/],
+      [`unix+tcp:/${"a".repeat(UNIX_PATH_BYTES_MAX)}`, /is too long: at most 107 bytes/],
+      ["unix+tcp:/a\0b", /holds a zero byte/],
+      ["unix+http:/x", /is no valid address: write http/],
       ["ws://localhost", /is none of/],
       ["file:///etc/passwd", /is none of|names no host/],
       ["localhost:3000", /has no scheme: write http:\/\/localhost:3000$/],
@@ -117,7 +138,32 @@ describe("parseTarget()", () => {
       ["http://localhost?x=hunter2", /has a query/],
       ["http://u:hunter2@localhost", /user name or password/],
       ["", /is no valid address/],
-    ], 11);
+    ], 26);
+  });
+  test("reads raw targets, whose host is read as that of a URL of the web", () => {
+    const cases: [string, Target, string?][] = [
+      ["tcp://localhost:5432", { kind: "tcp", secure: false, host: "localhost", port: 5432 }],
+      ["tls://10.0.0.8:993", { kind: "tcp", secure: true, host: "10.0.0.8", port: 993 }],
+      ["tcp://[::1]:1", { kind: "tcp", secure: false, host: "::1", port: 1 }],
+      // Ports that a URL of the web would leave out stay.
+      ["tcp://a:80", { kind: "tcp", secure: false, host: "a", port: 80 }],
+      ["tls://a:443", { kind: "tcp", secure: true, host: "a", port: 443 }],
+      ["TCP://A.Example:1/", { kind: "tcp", secure: false, host: "a.example", port: 1 }, "tcp://a.example:1"],
+      ["tcp://127.1:1", { kind: "tcp", secure: false, host: "127.0.0.1", port: 1 }, "tcp://127.0.0.1:1"],
+      ["tcp://a_b:1", { kind: "tcp", secure: false, host: "a_b", port: 1 }],
+      ["unix+tcp:/run/db.sock", { kind: "unix+tcp", path: "/run/db.sock" }],
+      ["unix+tcp:db+tcp.sock", { kind: "unix+tcp", path: "db+tcp.sock" }],
+    ];
+    for (const [text, target, formatted] of cases) {
+      expect(parseTarget(text)).toEqual(target);
+      expect(formatTarget(parseTarget(text))).toBe(formatted ?? text);
+      expect(isRawTarget(parseTarget(text))).toBe(true);
+    }
+    expect(cases).toHaveLength(10);
+    for (const text of ["http://a", "https://a", "unix:/a"]) {
+      expect(isRawTarget(parseTarget(text))).toBe(false);
+    }
+    expect(parseServiceTarget("db=unix+tcp:/a=b")).toMatchObject({ service: "db", target: { path: "/a=b" } });
   });
 });
 
@@ -249,10 +295,20 @@ test("a domain is a name below which services fit", () => {
 });
 
 test("no text makes a parser of addresses throw anything but its own errors", () => {
-  const parsers = [parseGatewayAddress, parseTarget, parseServiceTarget, parseListenAddress, parseCidr];
+  const parsers = [
+    parseGatewayAddress,
+    parseTarget,
+    parseServiceTarget,
+    parseListenAddress,
+    parseCidr,
+    parseDoorAddress,
+  ];
   const part = fc.constantFrom(
     "wss://",
     "http://",
+    "tcp://",
+    "tls://",
+    "unix+tcp:",
     "unix:",
     "[",
     "]",

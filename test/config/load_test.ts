@@ -188,6 +188,128 @@ describe("the order of sources", () => {
   });
 });
 
+describe("raw connections, calls and the seal", () => {
+  const agentOf = (
+    options: Partial<LoadOptions<typeof agentConfig>>,
+  ): Readonly<z.output<typeof agentConfig>> =>
+    load(agentConfig, { ...options, env: { ...AGENT_ENV, ...options.env } });
+
+  test("of an agent are off by default, and each source can turn them on", () => {
+    const config = agentOf({});
+    expect([config.reach, config.egress, config.proxyProtocol]).toEqual([[], undefined, []]);
+    expect([config.requireWall, config.seal]).toEqual([false, "off"]);
+    const flags = {
+      serve: ["db=tcp://localhost:5432", "web=http://localhost:3000"],
+      "proxy-protocol": ["db=v2"],
+      reach: ["queue=127.0.0.1:5672", "users=unix:/run/users.sock"],
+      egress: "[::1]:3128",
+      "require-wall": true,
+    };
+    const set = agentOf({ flags });
+    expect(set.serve.map(({ target }) => target.kind)).toEqual(["tcp", "http"]);
+    expect(set.proxyProtocol).toEqual([{ service: "db", version: 2 }]);
+    expect(set.reach).toEqual([
+      { service: "queue", address: { kind: "tcp", host: "127.0.0.1", port: 5672 } },
+      { service: "users", address: { kind: "unix", path: "/run/users.sock" } },
+    ]);
+    expect([set.egress, set.requireWall]).toEqual([{ kind: "tcp", host: "::1", port: 3128 }, true]);
+    const byEnv = agentOf({
+      env: {
+        NETWALL_SERVE: "db=tcp://localhost:5432",
+        NETWALL_PROXY_PROTOCOL: "db=v1",
+        NETWALL_REACH: "a=127.0.0.1:1,b=127.0.0.1:2",
+        NETWALL_EGRESS: "127.0.0.1:3128",
+        NETWALL_REQUIRE_WALL: "1",
+      },
+    });
+    expect(byEnv.proxyProtocol).toEqual([{ service: "db", version: 1 }]);
+    expect(byEnv.reach.map(({ service }) => service)).toEqual(["a", "b"]);
+    expect([byEnv.egress, byEnv.requireWall]).toEqual([{ kind: "tcp", host: "127.0.0.1", port: 3128 }, true]);
+  });
+
+  test("an agent that only calls need not serve, and any port may be picked twice", () => {
+    const env = { NETWALL_TOKEN: "x", NETWALL_GATEWAY: "wss://g" };
+    expect(faultsOf(agentConfig, { env, flags: { reach: ["db=127.0.0.1:0"] } })).toEqual([]);
+    expect(faultsOf(agentConfig, { env, flags: { egress: "unix:/run/e.sock" } })).toEqual([]);
+    const free = { reach: ["db=127.0.0.1:0", "db=127.0.0.1:0"], egress: "127.0.0.1:0" };
+    expect(faultsOf(agentConfig, { env, flags: free })).toEqual([]);
+    const same = { reach: ["db=unix:/run/e.sock"], egress: "unix:/run/e.sock" };
+    expect(faultsOf(agentConfig, { env, flags: same })).toEqual([
+      {
+        path: "reach",
+        source: "--reach",
+        message: "two doors are at unix:/run/e.sock: give one another address",
+      },
+    ]);
+  });
+
+  test("the seal is a switch that may insist", () => {
+    const cases: [Partial<LoadOptions<typeof agentConfig>>, string][] = [
+      [{}, "off"],
+      [{ flags: { seal: true } }, "on"],
+      [{ flags: { seal: "require" } }, "require"],
+      [{ flags: { seal: "true" } }, "on"],
+      [{ flags: { seal: false } }, "off"],
+      [{ env: { NETWALL_SEAL: "require" } }, "require"],
+      [{ env: { NETWALL_SEAL: "1" } }, "on"],
+      [{ env: { NETWALL_SEAL: "true" } }, "on"],
+      [{ env: { NETWALL_SEAL: "0" } }, "off"],
+      [{ env: { NETWALL_SEAL: "false" } }, "off"],
+      [{ env: { NETWALL_SEAL: "" } }, "off"],
+      [{ env: { NETWALL_SEAL: "require" }, flags: { seal: false } }, "off"],
+      [{ file: write("seal-require.yaml", "seal: require\n") }, "require"],
+      [{ file: write("seal-true.yaml", "seal: true\n") }, "on"],
+      [{ file: write("seal-false.yaml", "seal: false\n"), env: { NETWALL_SEAL: "1" } }, "on"],
+    ];
+    for (const [options, mode] of cases) {
+      const { env, flags, file } = options;
+      const given = JSON.stringify({ env, flags, file });
+      expect([given, agentOf(options).seal as string]).toEqual([given, mode]);
+    }
+    expect(cases).toHaveLength(15);
+    for (const value of ["required", "REQUIRE", "on", "off", "yes", "2", "req\nuire"]) {
+      const [fault] = faultsOf(agentConfig, { env: { ...AGENT_ENV, NETWALL_SEAL: value } });
+      expect([value, fault?.path, fault?.source]).toEqual([value, "seal", "NETWALL_SEAL"]);
+      expect(fault!.message).toMatch(/is no way to seal: write --seal or --seal=require$/);
+      expect(fault!.message).not.toContain("\n");
+    }
+  });
+
+  test("of a gateway come from flags and the environment, in order", () => {
+    const config = load(gatewayConfig, {
+      flags: {
+        tcp: ["127.0.0.1:0=db", "[::1]:5433=db", "unix:/run/x=y.sock=mail"],
+        sni: ":443",
+        "allow-egress": ["api.example.com:443", "*.example.com:80-90", "10.0.0.0/8:*"],
+        route: ["grpc.example.com@h2=grpc", "*@*=rest", "example.com/a@b=web"],
+      },
+    });
+    expect(config.tcp).toEqual([
+      { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, service: "db" },
+      { address: { kind: "tcp", host: "::1", port: 5433 }, service: "db" },
+      { address: { kind: "unix", path: "/run/x=y.sock" }, service: "mail" },
+    ]);
+    expect(config.sni).toEqual({ kind: "tcp", host: "0.0.0.0", port: 443 });
+    expect(config.allowEgress.map(({ kind }) => kind)).toEqual(["name", "subdomains", "network"]);
+    expect(config.route).toEqual([
+      { host: "grpc.example.com", path: "", service: "grpc", alpn: "h2" },
+      { host: "*", path: "", service: "rest", alpn: "*" },
+      { host: "example.com", path: "/a@b", service: "web" },
+    ]);
+    const env = { NETWALL_TCP: ":5432=db,:5433=mail", NETWALL_SNI: "off", NETWALL_ALLOW_EGRESS: "a.com:1" };
+    const byEnv = load(gatewayConfig, { env });
+    expect(byEnv.tcp.map(({ service }) => service)).toEqual(["db", "mail"]);
+    expect([byEnv.sni.kind, byEnv.allowEgress.length]).toEqual(["off", 1]);
+  });
+
+  test("a token may reach and call the outside", () => {
+    const flags = { name: "a", reach: ["db", "*"], egress: true };
+    expect(load(tokenConfig, { flags })).toMatchObject({ serve: [], reach: ["db", "*"], egress: true });
+    const faults = faultsOf(tokenConfig, { flags: { name: "a", reach: ["db:5432"] } });
+    expect(faults[0]).toMatchObject({ path: "reach[0]", source: "--reach" });
+  });
+});
+
 describe("the environment", () => {
   test("refuses unknown names with the nearest right one", () => {
     expect(faultsOf(gatewayConfig, { env: { NETWALL_HTPP: ":1", NETWALL_QQQQQQQQQ: "x" } })).toEqual([
@@ -356,7 +478,7 @@ describe("fixtures", () => {
     for (const name of names) {
       expect([name, faultsOf(schemaOf(name), { file: join(FIXTURES, "valid", name) })]).toEqual([name, []]);
     }
-    expect(names).toHaveLength(9);
+    expect(names).toHaveLength(13);
   });
   test("that hold every key hold every key", () => {
     const everything = (name: string, schema: z.ZodObject, but: string[]): void => {
@@ -375,10 +497,11 @@ describe("fixtures", () => {
     for (const name of names) {
       const file = join(FIXTURES, "invalid", name);
       const [, path = "", message = ""] = /^# (\S+): (.+)$/m.exec(readFileSync(file, "utf8")) ?? [];
+      expect([name, message === ""]).toEqual([name, false]);
       const faults = faultsOf(schemaOf(name), { file });
       const fault = faults.find((it) => (it.path || "file") === path);
       expect(`${name} ${fault?.message}`).toContain(message);
     }
-    expect(names).toHaveLength(67);
+    expect(names).toHaveLength(88);
   });
 });

@@ -576,7 +576,8 @@ describe("whatever comes", () => {
         expect(comparable(cut)).toEqual(comparable(whole));
         if (whole.kind !== "forward") return;
         const head = whole.sent!.slice(0, whole.sent!.indexOf("\r\n\r\n"));
-        expect(head).not.toContain("topsecret");
+        // With letters in front it is the name of another field, and goes on like any.
+        expect(head).not.toMatch(/^proxy-authorization/im);
         expect(head.match(/^host:/gim)).toHaveLength(1);
         expect(head.match(/^connection:.*close$/gim)).toHaveLength(1);
         expect(head).toMatch(/^\S+ (?:\/\S*|\*) HTTP\/1\.[01]\r\nHost: \S+\r\n/);

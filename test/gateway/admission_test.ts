@@ -13,9 +13,17 @@ import { loadOrCreateKey } from "../../lib/auth/key_store.ts";
 import { createTokenId, mintToken, type SigningKey } from "../../lib/auth/token.ts";
 import { dialLink } from "../../lib/link/dial.ts";
 import { MemoryBudget } from "../../lib/mux/budget.ts";
-import { Admission, type AdmissionEvent, type Call, LINK_SERVICES_MAX } from "../../lib/gateway/admission.ts";
+import {
+  Admission,
+  type AdmissionEvent,
+  type Call,
+  LINK_SERVICES_MAX,
+  WALL_EVENTS_PER_MINUTE_MAX,
+} from "../../lib/gateway/admission.ts";
 import { Registry } from "../../lib/routing/registry.ts";
-import { FrameType } from "../../lib/wire/frame.ts";
+import { FrameType, REPORT_BYTES_MAX } from "../../lib/wire/frame.ts";
+import { encodeFields } from "../../lib/wire/head.ts";
+import { decodeHello } from "../../lib/wire/hello.ts";
 import { decodeFarewell } from "../../lib/wire/open.ts";
 import { Changing } from "../support/raw_http.ts";
 import { requestHead, ScriptedPeer } from "../support/scripted_peer.ts";
@@ -53,7 +61,11 @@ class Rig extends Changing {
         this.events.push(event);
         this.changed();
       },
-      onCall: (call) => this.calls.push(call),
+      onCall: (call) => {
+        this.calls.push(call);
+        this.changed();
+      },
+      onBusy: () => {},
       onStreamReset: () => {},
       onFault: () => this.faults++,
     });
@@ -76,9 +88,14 @@ class Rig extends Changing {
     return this;
   }
 
-  async token(serve: string[], ttlMs = 3_600_000, id = createTokenId()): Promise<string> {
+  async token(
+    serve: string[],
+    ttlMs = 3_600_000,
+    id = createTokenId(),
+    calls: { reach?: string[]; egress?: boolean } = {},
+  ): Promise<string> {
     const nowMs = Date.now();
-    const rest = { reach: [], egress: false, namespace: "default", image: "" };
+    const rest = { reach: [], egress: false, namespace: "default", image: "", ...calls };
     const times = { issuedAtMs: nowMs, expiresAtMs: nowMs + ttlMs };
     return await mintToken(this.key!, { id, name: "box", serve, ...rest, ...times });
   }
@@ -178,6 +195,192 @@ describe("services", () => {
     await rig.until(() => rig.events.length === 2, () => "two links");
     expect(rig.events.map((event) => event.kind === "linked" && event.again)).toEqual([false, true]);
     expect(rig.registry.links("web")).toBe(2);
+  });
+});
+
+describe("calls", () => {
+  const hour = 3_600_000;
+
+  test("are let in only from those whose token allows some, and HELLO says so", async () => {
+    const rig = await new Rig().start();
+    const cases: [{ reach?: string[]; egress?: boolean }, number][] = [
+      [{}, 0],
+      [{ reach: ["db"] }, 10],
+      [{ egress: true }, 10],
+      [{ reach: ["*"], egress: true }, 10],
+    ];
+    for (const [calls, streamsMax] of cases) {
+      const peer = await rig.dial(await rig.token(["web"], hour, undefined, calls), ["services", "web"]);
+      const hello = decodeHello((await peer.frameOf(FrameType.hello)).payload);
+      expect([calls, hello.streamsMax]).toEqual([calls, streamsMax]);
+      peer.open(2, "tcp", "db", new Uint8Array(2), false);
+      if (streamsMax === 0) expect(await peer.resetOf(2)).toBe("refused");
+      else await rig.until(() => rig.calls.length > 0, () => "the call");
+      for (const { open, caller, stream } of rig.calls.splice(0)) {
+        expect([open.kind, open.service, caller.name, caller.egress]).toEqual([
+          ...["tcp", "db", "box"],
+          calls.egress ?? false,
+        ]);
+        stream.reset("denied");
+      }
+      peer.close();
+      await rig.until(() => rig.admission!.sessions().length === 0, () => "the end of the link");
+    }
+    expect(cases).toHaveLength(4);
+  });
+
+  test("alone are reason enough for a link: it serves nothing", async () => {
+    const rig = await new Rig().start();
+    for (const calls of [{ reach: ["db"] }, { egress: true }]) {
+      await rig.dial(await rig.token([], hour, undefined, calls), []);
+    }
+    await rig.until(() => rig.events.length === 2, () => "two links");
+    expect(rig.events.map(({ kind }) => kind)).toEqual(["linked", "linked"]);
+    expect(rig.registry.all().map(({ services }) => services)).toEqual([[], []]);
+    const gone = await goneWith(await rig.dial(await rig.token([]), []));
+    expect(gone).toMatchObject({ code: "identity" });
+    expect(gone.detail).toContain("names no service, and may call none");
+  });
+
+  test("to be served need the token too, whatever they may call", async () => {
+    const rig = await new Rig().start();
+    const token = await rig.token([], hour, undefined, { reach: ["*"], egress: true });
+    const gone = await goneWith(await rig.dial(token, ["services", "db"]));
+    expect(gone).toMatchObject({ code: "identity" });
+    expect(rig.registry.all()).toEqual([]);
+  });
+
+  test("over the limit of a link are refused before anybody hears of them", async () => {
+    const rig = await new Rig().start();
+    const token = await rig.token([], hour, undefined, { reach: ["*"] });
+    const peer = await rig.dial(token, []);
+    await rig.eventOf("linked");
+    for (let i = 0; i < 300; i++) peer.open(2 + 2 * i, "tcp", "db", new Uint8Array(2), false);
+    const resets = (): number => peer.seen.filter(({ type }) => type === FrameType.reset).length;
+    await peer.until(() => resets() === 290, () => `${resets()} resets`);
+    expect(rig.calls).toHaveLength(10);
+    for (const { stream } of rig.calls) stream.reset("denied");
+  });
+
+  test("of a link whose HELLO was refused are heard by nobody", async () => {
+    const rig = await new Rig().start();
+    const token = await rig.token(["web"], hour, undefined, { reach: ["*"] });
+    const peer = await rig.dial(token, ["services", "db"]);
+    peer.open(2, "tcp", "db", new Uint8Array(2), false);
+    expect((await goneWith(peer)).code).toBe("identity");
+    expect(rig.calls).toEqual([]);
+  });
+});
+
+describe("raw services", () => {
+  test("are those of the list that are served at all, and select() tells them apart", async () => {
+    const rig = await new Rig().start();
+    const hello = ["services", "web,db", "tcp", "db,other,,db,__proto__"];
+    await rig.dial(await rig.token(["*"]), hello);
+    await rig.eventOf("linked");
+    const [attachment] = rig.registry.all();
+    expect([...attachment!.tcp]).toEqual(["db"]);
+    const kinds = ["db", "web", "other"].map((name) => rig.registry.kindOf(name));
+    expect(kinds).toEqual(["tcp", "http", undefined]);
+    expect(rig.registry.select("db", undefined, "tcp")).toBe(attachment);
+    expect(rig.registry.select("db")).toBeUndefined();
+  });
+});
+
+describe("a report of the wall", () => {
+  const report = (peer: ScriptedPeer, ...fields: string[]): unknown =>
+    peer.frame(FrameType.report, 0, 0, encodeFields(fields));
+  const WHOLE = ["wall", "whole", "listeners", "2"];
+  const BROKEN = ["wall", "broken", "listeners", "2", "exposed", "tcp 0.0.0.0:80 nginx(1)"];
+  const walls = (rig: Rig): AdmissionEvent[] => rig.events.filter(({ kind }) => kind === "wall");
+
+  async function link(): Promise<{ rig: Rig; peer: ScriptedPeer }> {
+    const rig = await new Rig().start();
+    const peer = await rig.dial(await rig.token(["web"]), ["services", "web"]);
+    await rig.eventOf("linked");
+    return { rig, peer };
+  }
+
+  /** Settles when the gateway has read everything that was sent before. */
+  async function read(peer: ScriptedPeer, mark: number): Promise<void> {
+    peer.frame(FrameType.ping, 0, 0, new Uint8Array(8).fill(mark));
+    await peer.until(
+      () => peer.seen.some(({ type, payload }) => type === FrameType.pong && payload[0] === mark),
+      () => "PONG",
+    );
+  }
+
+  test("is kept for its link, told when it changes, and gone with the link", async () => {
+    const { rig, peer } = await link();
+    const [attachment] = rig.registry.all();
+    expect(attachment!.wall).toBeUndefined();
+    report(peer, ...WHOLE);
+    report(peer, ...WHOLE);
+    report(peer, ...BROKEN);
+    report(peer, ...BROKEN);
+    report(peer, ...WHOLE);
+    await read(peer, 1);
+    expect(walls(rig)).toHaveLength(3);
+    expect(walls(rig).map((event) => event.kind === "wall" && event.before?.state))
+      .toEqual([undefined, "whole", "broken"]);
+    expect(attachment!.wall!.claim).toEqual({ state: "whole", listeners: 2, exposed: [], faults: [] });
+    expect(Math.abs(Date.now() - attachment!.wall!.atMs)).toBeLessThan(10_000);
+    expect(rig.registry.totals().walls).toEqual({ whole: 1, broken: 0, unknown: 0 });
+    peer.close();
+    await rig.eventOf("lost");
+    expect(rig.registry.totals().walls).toEqual({ whole: 0, broken: 0, unknown: 0 });
+  });
+
+  test("that cannot be one makes the wall unknown: the one before does not stand", async () => {
+    const { rig, peer } = await link();
+    const [attachment] = rig.registry.all();
+    const lies: string[][] = [
+      [],
+      ["wall", "whole"],
+      ["wall", "splendid", "listeners", "0"],
+      ["wall", "whole", "listeners", "1", "exposed", "tcp 0.0.0.0:80"],
+      ["wall", "broken", "listeners", "1"],
+      ["wall", "whole", "listeners", "-1"],
+      ["wall", "whole", "wall", "whole", "listeners", "0"],
+      ["wall", "broken", "listeners", "1", "exposed", "x".repeat(256)],
+      ["wall", "broken", "listeners", "1", "exposed", "a\nb"],
+    ];
+    for (const [index, lie] of lies.entries()) {
+      report(peer, ...WHOLE);
+      report(peer, ...lie);
+      await read(peer, index + 1);
+      expect([lie, attachment!.wall!.claim]).toEqual([lie, {
+        ...{ state: "unknown", listeners: 0, exposed: [], faults: ["The report cannot be read"] },
+      }]);
+    }
+    expect(lies).toHaveLength(9);
+    expect(rig.registry.select("web")).toBe(attachment);
+  });
+
+  test("may come as often as an agent likes: it changes what is shown, and never floods the log", async () => {
+    const { rig, peer } = await link();
+    for (let i = 0; i < 2_000; i++) report(peer, ...WHOLE);
+    await read(peer, 1);
+    expect(walls(rig)).toHaveLength(1);
+    for (let i = 0; i < 2_000; i++) report(peer, ...(i % 2 ? WHOLE : BROKEN));
+    report(peer, ...BROKEN);
+    await read(peer, 2);
+    expect(walls(rig)).toHaveLength(WALL_EVENTS_PER_MINUTE_MAX);
+    expect(rig.registry.all()[0]!.wall!.claim.state).toBe("broken");
+    // Another link has its own count.
+    const other = await rig.dial(await rig.token(["web"]), ["services", "web"]);
+    report(other, ...BROKEN);
+    await read(other, 1);
+    expect(walls(rig)).toHaveLength(WALL_EVENTS_PER_MINUTE_MAX + 1);
+  });
+
+  test("that is too long or no list of fields ends the link", async () => {
+    const { rig, peer } = await link();
+    peer.frame(FrameType.report, 0, 0, new Uint8Array(REPORT_BYTES_MAX + 1));
+    expect((await goneWith(peer)).code).toBe("protocol");
+    const other = await rig.dial(await rig.token(["web"]), ["services", "web"]);
+    other.frame(FrameType.report, 0, 0, Uint8Array.of(0, 1, 0));
+    expect((await goneWith(other)).code).toBe("protocol");
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * Links between processes: every runtime and form of `ws` with this one, and a peer that is killed.
+ * Links between processes: every runtime and form of the program with this one, and a peer that is killed.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const KINDS = ["bun source", "bun bundle", "deno source"] as const;
 const processes = useProcesses();
 let bundle: Promise<string> | undefined;
 
-/** The bundle holds the real `ws`, where Bun's own stands in from source. */
+/** As it is published. */
 async function build(): Promise<string> {
   const file = join(processes.folder("link-child"), "link_child.js");
   await processes.run([bunBinary(), "build", "--target=node", `--outfile=${file}`, SOURCE]);

@@ -14,6 +14,11 @@ interface FakeSession {
   rttMs: number;
 }
 
+/** One whose `tcp` services are raw. */
+function rawAttachment(services: string[], tcp: string[], session: Partial<FakeSession> = {}): Attachment {
+  return { ...attachment(services, session), tcp: new Set(tcp) };
+}
+
 function attachment(services: string[], session: Partial<FakeSession> = {}, agent = "a"): Attachment {
   const fake = { open: true, streamsOpen: 0, creditGrantedBytes: 1, rttMs: 2, ...session };
   const known = { namespace: "default", image: "", tcp: new Set<string>(), sinceMs: 0, claimed: {} };
@@ -91,6 +96,87 @@ test("names of services that left are bounded, and a service that is there is kn
   expect(registry.knows("late")).toBe(true);
   registry.remove(late);
   expect(registry.knows("late")).toBe(false);
+});
+
+test("each kind has its own links, and neither is chosen for the other", () => {
+  const registry = new Registry();
+  const one = rawAttachment(["db", "web"], ["db"]);
+  registry.add(one);
+  expect([registry.select("db"), registry.select("db", undefined, "tcp")]).toEqual([undefined, one]);
+  expect([registry.select("web"), registry.select("web", undefined, "tcp")]).toEqual([one, undefined]);
+  expect([registry.links("db"), registry.links("db", "tcp")]).toEqual([0, 1]);
+  expect([registry.links("web"), registry.links("web", "tcp")]).toEqual([1, 0]);
+  expect(["db", "web", "x"].map((name) => registry.kindOf(name))).toEqual(["tcp", "http", undefined]);
+  registry.remove(one);
+  expect([registry.links("web"), registry.links("db", "tcp")]).toEqual([0, 0]);
+});
+
+test("a service that is served in both ways is raw, and keeps both lists apart", () => {
+  const registry = new Registry();
+  const http = attachment(["x"]);
+  const raw = rawAttachment(["x"], ["x"]);
+  registry.add(http);
+  expect(registry.kindOf("x")).toBe("http");
+  registry.add(raw);
+  expect(registry.kindOf("x")).toBe("tcp");
+  for (let i = 0; i < 10; i++) {
+    expect([registry.select("x"), registry.select("x", undefined, "tcp")]).toEqual([http, raw]);
+  }
+  registry.remove(raw);
+  expect([registry.kindOf("x"), registry.select("x")]).toEqual(["http", http]);
+});
+
+test("a service that left is remembered with the kind it had last", () => {
+  const registry = new Registry();
+  const raw = rawAttachment(["x", "y"], ["x", "y"]);
+  registry.add(raw);
+  registry.remove(raw);
+  expect([registry.kindOf("x"), registry.kindOf("y"), registry.knows("x")]).toEqual(["tcp", "tcp", true]);
+  const http = attachment(["x"]);
+  registry.add(http);
+  registry.remove(http);
+  expect([registry.kindOf("x"), registry.kindOf("y")]).toEqual(["http", "tcp"]);
+  expect(registry.kindOf("__proto__")).toBeUndefined();
+});
+
+test("past the bound of names the kind of one that is remembered still changes, and no name is added", () => {
+  const registry = new Registry();
+  const all = Array.from({ length: Registry.SERVICES_SEEN_MAX }, (_, i) => `s-${i}`);
+  const first = attachment(all);
+  registry.add(first);
+  registry.remove(first);
+  const second = rawAttachment(["s-0", "late"], ["s-0", "late"]);
+  registry.add(second);
+  expect([registry.kindOf("s-0"), registry.kindOf("late")]).toEqual(["tcp", "tcp"]);
+  registry.remove(second);
+  expect(["s-0", "late", "s-1"].map((name) => registry.kindOf(name))).toEqual(["tcp", undefined, "http"]);
+});
+
+test("the least busy link is chosen among the raw ones, but never the one that was tried", () => {
+  const registry = new Registry();
+  const [busy, calm] = [
+    rawAttachment(["db"], ["db"], { streamsOpen: 9 }),
+    rawAttachment(["db"], ["db"], { streamsOpen: 1 }),
+  ];
+  registry.add(busy);
+  registry.add(calm);
+  registry.add(attachment(["db"]));
+  for (let i = 0; i < 10; i++) expect(registry.select("db", undefined, "tcp")).toBe(calm);
+  expect(registry.select("db", calm.session, "tcp")).toBe(busy);
+  (calm.session as unknown as FakeSession).open = false;
+  expect(registry.select("db", undefined, "tcp")).toBe(busy);
+});
+
+test("totals count walls by what their agents claim", () => {
+  const registry = new Registry();
+  const claim = { listeners: 1, exposed: [], faults: [] };
+  for (const state of ["whole", "whole", "broken", "unknown"] as const) {
+    const one = attachment(["a"]);
+    one.wall = { claim: { ...claim, state }, atMs: 0 };
+    registry.add(one);
+  }
+  registry.add(attachment(["a"]));
+  expect(registry.totals().walls).toEqual({ whole: 2, broken: 1, unknown: 2 });
 });
 
 test("totals add up", () => {

@@ -25,7 +25,7 @@ function decode(chunks: Uint8Array[]): { frames: NaiveFrame[]; keptBytes: number
 
 function encode(frames: NaiveFrame[]): Uint8Array[] {
   const messages: Uint8Array[] = [];
-  const encoder = new FrameEncoder((message) => messages.push(message));
+  const encoder = new FrameEncoder((bytes) => messages.push(bytes.slice()));
   for (const frame of frames) encoder.write(frame.type, frame.flags, frame.streamId, frame.payload);
   encoder.flush();
   return messages;
@@ -69,10 +69,9 @@ describe("FrameEncoder", () => {
     expect(encoder.pendingBytes).toBe(0);
   });
 
-  test("never keeps more than a batch, and sends messages of their own length", () => {
+  test("never keeps more than a batch, and sends all of it", () => {
     let sentBytes = 0;
     const encoder = new FrameEncoder((message) => {
-      expect(message.length).toBe(message.buffer.byteLength);
       expect(message.length).toBeLessThanOrEqual(BATCH_BYTES_MAX + KEPT_BYTES_MAX);
       sentBytes += message.length;
     });
@@ -86,16 +85,26 @@ describe("FrameEncoder", () => {
     expect(sentBytes).toBe(writtenBytes);
   });
 
-  test("copies the payload: what is written to it later is not sent", () => {
+  test("has handed the payload over or copied it when it returns", () => {
     for (const length of [10, 20_000]) {
       const payload = new Uint8Array(length).fill(1);
       const messages: Uint8Array[] = [];
-      const encoder = new FrameEncoder((message) => messages.push(message));
+      const encoder = new FrameEncoder((bytes) => messages.push(bytes.slice()));
       encoder.write(3, 0, 1, payload);
       payload.fill(2);
       encoder.flush();
-      expect(messages[0]!.subarray(FRAME_HEADER_BYTES).every((byte) => byte === 1)).toBe(true);
+      const sent = concat(messages).subarray(FRAME_HEADER_BYTES);
+      expect(sent.length).toBe(length);
+      expect(sent.every((byte) => byte === 1)).toBe(true);
     }
+  });
+
+  test("says when more follows: the head of a large frame need not leave before its payload", () => {
+    const calls: [length: number, more: boolean][] = [];
+    const encoder = new FrameEncoder((bytes, more) => calls.push([bytes.length, more]));
+    for (const length of [10, 20_000, 131_072, 5]) encoder.write(3, 0, 1, new Uint8Array(length));
+    encoder.flush();
+    expect(calls).toEqual([[28, true], [20_000, false], [9, true], [131_072, false], [14, false]]);
   });
 });
 

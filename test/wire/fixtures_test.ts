@@ -28,6 +28,8 @@ import { naiveDecode, type NaiveFrame } from "../support/naive_codec.ts";
 
 interface Golden {
   type: number;
+  /** Its head is a list of fields, as that of a raw connection. */
+  raw?: boolean;
   flags?: number;
   streamId?: number;
   /** What the payload means. */
@@ -58,10 +60,25 @@ const GOLDEN: Record<string, Golden> = {
     ...{ type: FrameType.open, streamId: 3 },
     meaning: { kind: "upgrade", service: "web", windowBytes: 65_536, request: REQUEST, body: "hi" },
   },
+  "open-tcp": {
+    ...{ type: FrameType.open, streamId: 5, raw: true },
+    meaning: {
+      ...{ kind: "tcp", service: "db", windowBytes: 262_144, body: "" },
+      fields: ["source", "203.0.113.7:51234", "destination", "192.0.2.1:5432"],
+    },
+  },
+  "open-egress": {
+    ...{ type: FrameType.open, streamId: 2, raw: true },
+    meaning: {
+      ...{ kind: "egress", service: "", windowBytes: 262_144, body: "hi" },
+      fields: ["host", "api.example.com", "port", "443"],
+    },
+  },
   head: {
     ...{ type: FrameType.head, flags: FLAG_END, streamId: 1 },
     meaning: { response: { status: 200, reason: "OK", fields: ["Content-Length", "6"] }, body: "hello\n" },
   },
+  "head-connected": { type: FrameType.head, streamId: 2, raw: true, meaning: { fields: [], body: "" } },
   data: { type: FrameType.data, streamId: 1, meaning: "abc" },
   "data-end": { type: FrameType.data, flags: FLAG_END, streamId: 1, meaning: "" },
   end: { type: FrameType.end, streamId: 1, meaning: [] },
@@ -76,11 +93,16 @@ const GOLDEN: Record<string, Golden> = {
   ping: { type: FrameType.ping, meaning: [0, 0, 0, 0, 0, 0, 0, 1] },
   pong: { type: FrameType.pong, meaning: [0, 0, 0, 0, 0, 0, 0, 1] },
   "ping-drain": { type: FrameType.ping, meaning: Array(8).fill(255) },
+  report: {
+    type: FrameType.report,
+    meaning: ["wall", "broken", "listeners", "2", "exposed", "tcp 0.0.0.0:8080 nginx(12)"],
+  },
   goaway: { type: FrameType.goAway, meaning: { code: "draining", detail: "The gateway is stopping" } },
 };
 
 /** Payload to meaning, and back to the same payload. */
-function read(type: number, payload: Uint8Array): { meaning: unknown; again: Uint8Array } {
+function read(type: number, payload: Uint8Array, raw: boolean): { meaning: unknown; again: Uint8Array } {
+  if (raw) return readRaw(type, payload);
   switch (type) {
     case FrameType.hello: {
       const hello = decodeHello(payload);
@@ -103,6 +125,10 @@ function read(type: number, payload: Uint8Array): { meaning: unknown; again: Uin
         again: encodeHead(encodeResponseHead(response), body),
       };
     }
+    case FrameType.report: {
+      const fields = decodeFields(payload);
+      return { meaning: fields, again: encodeFields(fields) };
+    }
     case FrameType.end: {
       const fields = payload.length === 0 ? [] : decodeFields(payload);
       return { meaning: fields, again: payload.length === 0 ? payload : encodeFields(fields) };
@@ -119,10 +145,25 @@ function read(type: number, payload: Uint8Array): { meaning: unknown; again: Uin
   }
 }
 
+/** The same for OPEN and HEAD of raw connections. */
+function readRaw(type: number, payload: Uint8Array): { meaning: unknown; again: Uint8Array } {
+  if (type === FrameType.head) {
+    const { head, body } = decodeHead(payload);
+    const fields = decodeFields(head);
+    return { meaning: { fields, body: text(body) }, again: encodeHead(encodeFields(fields), body) };
+  }
+  const { head, body, ...open } = decodeOpen(payload);
+  const fields = decodeFields(head);
+  return {
+    meaning: { ...open, fields, body: text(body) },
+    again: encodeOpen({ ...open, head: encodeFields(fields), body }),
+  };
+}
+
 describe("golden frames", () => {
   test("are all named here, and in the folder", () => {
     expect(hexNames()).toEqual([...Object.keys(GOLDEN), "exchange-agent", "exchange-gateway"].sort());
-    expect(hexNames()).toHaveLength(18);
+    expect(hexNames()).toHaveLength(22);
     expect(new Set(Object.values(GOLDEN).map(({ type }) => type)).size).toBe(Object.keys(FrameType).length);
   });
 
@@ -137,7 +178,7 @@ describe("golden frames", () => {
     const { type, flags, streamId, payload } = seen[0]!;
     const golden = GOLDEN[name]!;
     expect([type, flags, streamId]).toEqual([golden.type, golden.flags ?? 0, golden.streamId ?? 0]);
-    const { meaning, again } = read(type, payload);
+    const { meaning, again } = read(type, payload, golden.raw ?? false);
     expect(meaning).toEqual(golden.meaning);
     let message: Uint8Array | undefined;
     const encoder = new FrameEncoder((sent) => message = sent);
