@@ -258,10 +258,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
     ...{ connectTimeoutMs: config.limits.connectTimeout, idleTimeoutMs: config.limits.idleTimeout },
     callsMax: config.limits.connectionsMax,
   });
-  const listeners = await inner.listen().then(() => openDoors(plane, inner)).catch((error) => {
-    inner.cut();
-    throw error;
-  });
+  const listeners = await openDoors(plane, inner);
   plane.httpsPort = listeners.httpsPort;
   let stopping = false;
   const at = listenAt(config.admin);
@@ -269,7 +266,6 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   const admin = at && await openAdmin(at, { dataDir: config.data, metrics, registry, ready })
     .catch(async (error) => {
       await listeners.close(0);
-      inner.cut();
       throw error;
     });
   return {

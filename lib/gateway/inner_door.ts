@@ -2,12 +2,13 @@
  * Calls between containers to a service of HTTP: the raw connection of the caller becomes requests, which take the
  * same road as those of visitors. So the same reading, limits and failures hold for them.
  *
- * The HTTP server must be a socket away, see lib/tls/front.ts: it listens on loopback, and answers only connections
- * that this door has made.
+ * The HTTP server must be a socket away, see lib/tls/front.ts: it listens on loopback from the first call on, and
+ * answers only connections that this door has made.
  *
  * @module
  */
 import type { TokenClaims } from "../auth/token.ts";
+import type { Socket } from "node:net";
 import { type Arrival, VisitorServer, type VisitorServerOptions } from "../http/visitor_server.ts";
 import type { Stream } from "../mux/stream.ts";
 import { connectTcp } from "../runtime/connect_tcp.ts";
@@ -26,7 +27,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export class InnerDoor {
   readonly #server: VisitorServer;
   readonly #calls = new Map<number, InnerCall>();
-  #port = 0;
+  #opening: Promise<number> | undefined;
 
   /** @param onRequest A request that came by this door. */
   constructor(
@@ -45,9 +46,11 @@ export class InnerDoor {
     });
   }
 
-  async listen(): Promise<void> {
-    const address = await this.#server.listen({ host: "127.0.0.1", port: 0 });
-    this.#port = Number(address.slice(address.lastIndexOf(":") + 1));
+  /** Opens the door, which the first call does by itself. @returns Its port. */
+  open(): Promise<number> {
+    this.#opening ??= this.#server.listen({ host: "127.0.0.1", port: 0 })
+      .then((address) => Number(address.slice(address.lastIndexOf(":") + 1)));
+    return this.#opening;
   }
 
   /** Leads a stream in. @param onDone When the connection is over. */
@@ -56,13 +59,20 @@ export class InnerDoor {
       ...{ stream, open, address: "the inner door", onDone },
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       idleTimeoutMs: 0,
-      connect: (onRead) => {
-        const socket = connectTcp({ host: "127.0.0.1", port: this.#port }, onRead);
-        let port = 0;
-        socket.once("connect", () => this.#calls.set(port = socket.localPort ?? 0, call));
-        socket.once("close", () => this.#calls.delete(port));
-        return socket;
-      },
+      connect: (onRead) => this.#connect(call, onRead),
+    });
+  }
+
+  async #connect(call: InnerCall, onRead: (chunk: Uint8Array) => boolean): Promise<Socket> {
+    const socket = connectTcp({ host: "127.0.0.1", port: await this.open() }, onRead);
+    return await new Promise((resolve, reject) => {
+      let port = 0;
+      socket.once("error", reject);
+      socket.once("close", () => this.#calls.delete(port));
+      socket.once("connect", () => {
+        this.#calls.set(port = socket.localPort ?? 0, call);
+        resolve(socket);
+      });
     });
   }
 

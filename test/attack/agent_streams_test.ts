@@ -246,7 +246,6 @@ test("any frames in any order cost an agent its streams or its session, and hold
       async (frames, mood, isWild) => {
         counts[isWild ? "wild" : "tame"]++;
         const rig = new GatewayRig();
-        await rig.inner.listen();
         const db = await rig.agent({ tcp: ["db"] });
         await rig.agent({ services: ["web"] });
         // The one that is called answers, refuses, ends or says nothing.

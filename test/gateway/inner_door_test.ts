@@ -22,12 +22,12 @@ afterEach(async () => {
 async function start(): Promise<{ port: number; shop: ScriptedAgent }> {
   const before = ownLoopbackPorts();
   rig = new GatewayRig();
-  await rig.inner.listen();
-  const ports = portsSince(before);
-  expect(ports).toHaveLength(1);
+  expect(portsSince(before)).toEqual([]);
+  const port = await rig.inner.open();
+  expect(portsSince(before)).toEqual([port]);
   await rig.agent({ services: ["web", "api"] });
   const shop = await rig.agent({ token: claims({ name: "shop-1", serve: [], reach: ["web", "api"] }) });
-  return { port: ports[0]!, shop };
+  return { port, shop };
 }
 
 function dial(port: number, text: string): RawVisitor {

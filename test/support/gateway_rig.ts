@@ -162,7 +162,6 @@ export class GatewayRig extends Changing {
 
   /** Opens a door for a raw service, and the one for calls between agents. */
   async listen(service = "db"): Promise<void> {
-    await this.inner.listen();
     this.#listener = await listenTcp({ host: "127.0.0.1", port: 0 }, {
       connectionsMax: 1000,
       onConnection: (socket) => {
