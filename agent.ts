@@ -15,7 +15,13 @@ import { type Backend, makeBackends } from "./lib/agent/backends.ts";
 import { type OpenDoors, openDoors } from "./lib/agent/doors.ts";
 import { readText, StartError } from "./lib/agent/files.ts";
 import { dialAddress, dialEnvironment, readTlsFiles } from "./lib/agent/places.ts";
-import { AGENT_COMMANDS, AGENT_PROGRAM, explainAgentError, sealIfAsked } from "./lib/agent/program.ts";
+import {
+  AGENT_COMMANDS,
+  AGENT_PROGRAM,
+  explainAgentError,
+  sealIfAsked,
+  warnOfDoors,
+} from "./lib/agent/program.ts";
 import { WallWatch } from "./lib/agent/wall_watch.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
 import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
@@ -42,7 +48,7 @@ import type { OpenPayload } from "./lib/wire/open.ts";
 
 /** A running agent. */
 export interface Agent {
-  /** Settles when the first session stands. */
+  /** Settles when the first session stands and the wall, where it is required, lets it serve. */
   readonly ready: Promise<void>;
   /** Settles when the agent has ended; rejects with a permanent LinkError when no gateway takes it. */
   readonly done: Promise<void>;
@@ -58,6 +64,8 @@ export interface AgentOptions {
   log: Logger;
   /** An app that is there already, instead of `config.app`. */
   handler?: FetchHandler;
+  /** Whether to look at what listens here. Not beside a gateway, which listens. @default true */
+  audits?: boolean;
 }
 
 /** Dials every gateway and serves what comes, until it is stopped or refused for good. */
@@ -66,7 +74,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const backends = await makeBackends(config, options.handler);
   const tls = readTlsFiles(config);
   const sessions = new Set<Session>();
-  const { promise: ready, resolve: onTaken } = Promise.withResolvers<void>();
+  const { promise: taken, resolve: onTaken } = Promise.withResolvers<void>();
   const wall = new WallWatch({
     ...{ log, required: config.requireWall },
     onReport: (fields) => {
@@ -75,8 +83,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   const budget = new MemoryBudget(config.limits.memory, true);
   const work: Work = { config, backends, log, sessions, wall, budget, onTaken };
+  warnOfDoors(config, token, log);
   const doors = await openDoors(config, log, () => sessions);
-  await wall.start();
+  if (options.audits !== false) await wall.start();
   const env = dialEnvironment(config, process.env);
   const dialers: Dialer[] = [];
   for (const gateway of config.gateway) {
@@ -99,6 +108,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       dialer.start();
     }
   }
+  const ready = backends.size === 0 ? taken : Promise.all([taken, wall.serving]).then(() => {});
   return {
     ...{ ready, doors, done: allGone(dialers) },
     async stop(graceMs: number): Promise<void> {
@@ -143,6 +153,9 @@ function serveLink(work: Work, link: Link, move: () => void): Promise<void> {
       },
       onTaken: () => {
         log.info("linked", { gateway: link.peer, services: services.join(",") });
+        if (services.length > 0 && !wall.mayServe) {
+          log.warn("not ready: --require-wall holds back all services until the wall is whole");
+        }
         work.onTaken();
       },
       onOpen: (stream, open) => accept(stream, open, work),

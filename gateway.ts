@@ -27,7 +27,7 @@ import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
 import { LINK_PATH } from "./lib/config/addresses.ts";
 import { type GatewayConfig, gatewayConfig } from "./lib/config/gateway_config.ts";
 import { loadConfig } from "./lib/config/load.ts";
-import type { Failure } from "./lib/http/failure.ts";
+import { type Failure, isUndone } from "./lib/http/failure.ts";
 import type { ForwardFacts } from "./lib/http/forward.ts";
 import { forwardVisit } from "./lib/gateway/forward_visit.ts";
 import {
@@ -223,16 +223,21 @@ async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
     const attachment = plane.registry.select(service, tried);
     if (attachment === undefined) break;
     tried = attachment.session;
+    visit.agent = attachment.agent;
     if (attempt > 1) plane.metrics.retry(service);
     facts = await forwardVisit(tried, visit, head, protocols, plane.config.limits);
-    const mayRepeat = IDEMPOTENT.has(reading.method) || facts.failure === "connection_limit_reached";
-    if (!facts.retryable || !mayRepeat) break;
+    if (!facts.retryable || !IDEMPOTENT.has(reading.method) && !isUndone(facts.failure)) break;
   }
-  if (facts === undefined) {
-    return fail(plane, visit, "destination_unavailable", "No agent serves this right now");
-  }
+  if (facts === undefined) return fail(plane, visit, "destination_unavailable", absence(plane, service));
   plane.outcomes.record(visit, facts);
   return SENT;
+}
+
+/** Why nobody can be asked. */
+function absence({ registry }: Plane, service: string): string {
+  return registry.kindOf(service) === "tcp"
+    ? "This service takes raw connections and no HTTP"
+    : "No agent serves this right now";
 }
 
 function refuse(plane: Plane, visit: Visit, status: number, detail: string, extra?: string[]): Response {
@@ -353,7 +358,7 @@ function openDoors(plane: Plane, inner: InnerDoor): Promise<PublicListeners> {
     ...doorsOf(config),
     decideTls: (hello, hasOwn) => routeTls(plane, hello, hasOwn),
     onConnection: (incoming) => connections.take(incoming),
-    onUnreadable: (visitor, detail) => log.debug("no ClientHello", { visitor, detail }),
+    onUnreadable: (visitor, detail) => log.warn("TLS refused", { visitor, detail }),
     onRefused: (queue) => metrics.dropped(queue),
     finishConnections: async (graceMs) => {
       await Promise.all([connections.finish(graceMs), inner.finish(graceMs)]);

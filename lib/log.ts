@@ -3,7 +3,8 @@
  *
  * An own writer and not a library: the logger that was considered is set up through one table for the whole
  * process, which two gateways in one test process would share, and it adds 23 kB to a bundle. What is logged may
- * come from a stranger, so no control character ever reaches the output raw: one call is one line.
+ * come from a stranger, so no control character ever reaches the output raw: one call is one line. Strangers can also
+ * cause as many warnings as they like: of equal ones some are written, and the rest is counted.
  *
  * @module
  */
@@ -45,28 +46,80 @@ export interface LoggerOptions {
 export const LOG_VALUE_CHARS_MAX = 4096;
 /** Fields of one line; more are left out. */
 export const LOG_FIELDS_MAX = 64;
+/** Warnings and errors of one message that are written at once, and how many more of it in each second. */
+export const LOG_BURST_MAX = 100;
+export const LOG_REPEATS_PER_SECOND_MAX = 10;
 /** How many causes of an error are written. */
 const CAUSES_MAX = 4;
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 const COLOR: Record<LogLevel, number> = { debug: 90, info: 36, warn: 33, error: 31 };
 
-/** Makes a log. It holds no state but its options: loggers do not know each other. */
+/** Makes a log. It holds no state but its options and what it left out: loggers do not know each other. */
 export function createLogger(options: LoggerOptions): Logger {
   const format = options.format === "auto" ? (options.isTerminal ? "line" : "json") : options.format;
   const noColor = options.noColor ?? (process.env["NO_COLOR"] ?? "") !== "";
   const write = options.write ?? ((line: string): void => void process.stderr.write(line));
   const nowMs = options.nowMs ?? Date.now;
   const render = format === "json" ? jsonLine : lineOf(options.isTerminal && !noColor);
+  const repeats = new Repeats((message, count) => put("warn", message, [["leftOut", count]]));
+  const put = (level: LogLevel, message: string, entries: [string, unknown][]): void =>
+    write(`${render(new Date(nowMs()).toISOString(), level, message, entries)}\n`);
   const make = (base: LogFields): Logger => {
     const at = (level: LogLevel) => (message: string, fields?: LogFields): void => {
       if (RANK[level] < RANK[options.level]) return;
+      // What tells of one event each, such as a request, is written as often as it happens.
+      if (RANK[level] >= RANK.warn && !repeats.take(message)) return;
       const entries = Object.entries({ ...base, ...fields }).filter(([, value]) => value !== undefined);
-      write(`${render(new Date(nowMs()).toISOString(), level, message, entries.slice(0, LOG_FIELDS_MAX))}\n`);
+      put(level, message, entries.slice(0, LOG_FIELDS_MAX));
     };
     const child = (fields: LogFields): Logger => make({ ...base, ...fields });
     return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), child };
   };
   return make({});
+}
+
+/** Lets so many lines of each message pass, and tells once a second how many it did not. */
+class Repeats {
+  readonly #tell: (message: string, count: number) => void;
+  /** By message: the program's own words, so there are few. */
+  readonly #known = new Map<string, { left: number; leftOut: number }>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(tell: (message: string, count: number) => void) {
+    this.#tell = tell;
+  }
+
+  /** Whether a line of this message may be written now. */
+  take(message: string): boolean {
+    let entry = this.#known.get(message);
+    if (entry === undefined) this.#known.set(message, entry = { left: LOG_BURST_MAX, leftOut: 0 });
+    this.#timer ??= this.#start();
+    if (entry.left > 0) {
+      entry.left--;
+      return true;
+    }
+    entry.leftOut++;
+    return false;
+  }
+
+  #start(): ReturnType<typeof setInterval> {
+    const timer = setInterval(() => this.#refill(), 1_000);
+    timer.unref();
+    return timer;
+  }
+
+  #refill(): void {
+    for (const [message, entry] of this.#known) {
+      const { leftOut } = entry;
+      entry.leftOut = 0;
+      entry.left = Math.min(LOG_BURST_MAX, entry.left + LOG_REPEATS_PER_SECOND_MAX);
+      if (leftOut > 0) this.#tell(message, leftOut);
+      else if (entry.left === LOG_BURST_MAX) this.#known.delete(message);
+    }
+    if (this.#known.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
 }
 
 type Render = (time: string, level: LogLevel, message: string, entries: [string, unknown][]) => string;

@@ -8,7 +8,9 @@ import fc from "fast-check";
 import { Secret } from "../lib/config/secret.ts";
 import {
   createLogger,
+  LOG_BURST_MAX,
   LOG_FIELDS_MAX,
+  LOG_REPEATS_PER_SECOND_MAX,
   LOG_VALUE_CHARS_MAX,
   type Logger,
   type LoggerOptions,
@@ -137,6 +139,100 @@ test("levels below the least are not written", () => {
   log.warn("d");
   log.error("e");
   expect(lines.map((line) => JSON.parse(line).message)).toEqual(["d", "e"]);
+});
+
+describe("a flood of lines", () => {
+  /** The lines of a message, and how many are said to be left out. */
+  function count(lines: readonly string[], message: string): { written: number; leftOut: number } {
+    const own = lines.map((line) => JSON.parse(line)).filter((line) => line.message === message);
+    const told = own.filter((line) => line.leftOut !== undefined);
+    return {
+      written: own.length - told.length,
+      leftOut: told.reduce((sum, line) => sum + line.leftOut, 0),
+    };
+  }
+
+  /** Waits until a log has told of so many lines that it left out. */
+  async function untilLeftOut(lines: readonly string[], message: string, expected: number): Promise<void> {
+    const endMs = performance.now() + 15_000;
+    while (count(lines, message).leftOut < expected) {
+      if (performance.now() > endMs) throw new Error(`Not told: ${JSON.stringify(count(lines, message))}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  test("of one warning becomes a bounded number, and one line that counts the rest", async () => {
+    const { log, lines } = capture();
+    for (let i = 0; i < 20_000; i++) log.warn("connection failed", { source: `192.0.2.${i % 256}`, i });
+    expect(lines).toHaveLength(LOG_BURST_MAX);
+    expect(JSON.parse(lines.at(-1)!)).toMatchObject({ message: "connection failed", i: LOG_BURST_MAX - 1 });
+    await untilLeftOut(lines, "connection failed", 20_000 - LOG_BURST_MAX);
+    expect(lines).toHaveLength(LOG_BURST_MAX + 1);
+    expect(JSON.parse(lines.at(-1)!)).toEqual({
+      ...{ time: "2026-01-02T03:04:05.006Z", level: "warn", message: "connection failed" },
+      leftOut: 20_000 - LOG_BURST_MAX,
+    });
+    // What comes after the second has passed is written again, and not without bound.
+    for (let i = 0; i < 5_000; i++) log.warn("connection failed", { i });
+    const more = lines.length - LOG_BURST_MAX - 1;
+    expect(more).toBeGreaterThanOrEqual(LOG_REPEATS_PER_SECOND_MAX);
+    expect(more).toBeLessThanOrEqual(LOG_BURST_MAX);
+    await untilLeftOut(lines, "connection failed", 25_000 - LOG_BURST_MAX - more);
+    // No line is lost without being counted.
+    const { written, leftOut } = count(lines, "connection failed");
+    expect(written + leftOut).toBe(25_000);
+  }, 30_000);
+
+  test("of errors too is bounded, and people are told as well as machines", async () => {
+    const { log, lines } = capture({ format: "line" });
+    for (let i = 0; i < 1_000; i++) log.error("fault", { error: new Error("x") });
+    expect(lines).toHaveLength(LOG_BURST_MAX);
+    const endMs = performance.now() + 15_000;
+    while (lines.length === LOG_BURST_MAX && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(lines).toHaveLength(LOG_BURST_MAX + 1);
+    expect(lines.at(-1)).toContain(`fault leftOut=${1_000 - LOG_BURST_MAX}\n`);
+  }, 30_000);
+
+  test("hides no other message, whoever writes it", () => {
+    const { log, lines } = capture();
+    const noisy = log.child({ agent: "noisy" });
+    for (let i = 0; i < 5_000; i++) {
+      noisy.warn("not answered", { i });
+      if (i % 100 === 0) log.error("fault", { i });
+      if (i === 4_000) log.warn("refused", { peer: "192.0.2.1" });
+    }
+    expect(count(lines, "not answered").written).toBe(LOG_BURST_MAX);
+    expect(count(lines, "fault").written).toBe(50);
+    expect(count(lines, "refused").written).toBe(1);
+    // A child is the same log: it brings no share of its own.
+    for (let i = 0; i < 50; i++) log.child({ i }).warn("not answered");
+    expect(count(lines, "not answered").written).toBe(LOG_BURST_MAX);
+  });
+
+  test("of what tells of one event each is written whole", () => {
+    const { log, lines } = capture();
+    for (let i = 0; i < 5_000; i++) {
+      log.info("request", { i });
+      log.debug("connection cut off", { i });
+    }
+    expect([count(lines, "request").written, count(lines, "connection cut off").written]).toEqual([
+      5_000,
+      5_000,
+    ]);
+  });
+
+  test("that is below the least level leaves nothing, and takes nothing from another log", async () => {
+    const quiet = capture({ level: "error" });
+    const loud = capture();
+    for (let i = 0; i < 1_000; i++) quiet.log.warn("refused");
+    loud.log.warn("refused");
+    // When the loud one has told of what it left out, the quiet one has had its second too.
+    for (let i = 0; i < 1_000; i++) loud.log.error("flood");
+    await untilLeftOut(loud.lines, "flood", 900);
+    expect([quiet.lines, count(loud.lines, "refused").written]).toEqual([[], 1]);
+  }, 30_000);
 });
 
 test("a child adds its fields, and those of the call win", () => {

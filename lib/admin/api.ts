@@ -55,6 +55,8 @@ export function adminApp(options: AdminOptions): Hono {
         image: attachment.image,
         peer: attachment.session.link.peer,
         services: attachment.services,
+        reach: attachment.reach,
+        egress: attachment.egress,
         tcp: [...attachment.tcp],
         wall: wallOf(attachment),
         since: new Date(attachment.sinceMs).toISOString(),

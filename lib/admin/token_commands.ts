@@ -40,13 +40,14 @@ export function listTokens(data: string, nowMs: number): string {
     token.id,
     token.name,
     token.serve.join(",") || "-",
+    [...token.reach, ...(token.egress ? ["outside"] : [])].join(",") || "-",
     new Date(token.expiresAtMs).toISOString().slice(0, 10),
     revoked.has(token.id) ? "revoked" : token.expiresAtMs <= nowMs ? "expired" : "valid",
   ]);
   if (rows.length === 0) {
     return "No token was minted yet: netwall-gateway token --name AGENT --serve SERVICE\n";
   }
-  const table = [["ID", "AGENT", "SERVES", "EXPIRES", "STATE"], ...rows];
+  const table = [["ID", "AGENT", "SERVES", "MAY CALL", "EXPIRES", "STATE"], ...rows];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   return table.map((row) =>
     `${row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()}\n`

@@ -12,7 +12,7 @@ import { fetchTarget } from "../http/fetch_target.ts";
 import type { FetchHandler } from "../http/replay_app.ts";
 import { TargetClient } from "../http/target_client.ts";
 import type { Connect } from "../runtime/byte_socket.ts";
-import { connectTcp } from "../runtime/connect_tcp.ts";
+import { connectRaw, connectTcp } from "../runtime/connect_tcp.ts";
 import { connectTls } from "../runtime/connect_tls.ts";
 import { readText, StartError } from "./files.ts";
 
@@ -42,10 +42,11 @@ export async function makeBackends(
   const ca = config.targetCa === undefined ? undefined : readText(config.targetCa, "--target-ca");
   for (const { service, target } of config.serve) {
     const name = formatTarget(target);
-    const connect: Connect = (onRead) => connectTarget(target, ca, config, onRead);
+    const connect = (onRead: OnRead): Duplex | Promise<Duplex> => connectTarget(target, ca, config, onRead);
     if (isRawTarget(target)) {
       const proxyVersion = config.proxyProtocol.find((it) => it.service === service)?.version;
-      backends.set(service, { kind: "tcp", connect, name, proxyVersion });
+      const connectBytes: Connect = (onRead) => plainBytes(target, onRead) ?? connect(onRead);
+      backends.set(service, { kind: "tcp", connect: connectBytes, name, proxyVersion });
     } else if (config.replay === "fetch" && target.kind === "http") {
       backends.set(service, { kind: "app", handler: fetchTarget(name) });
     } else {
@@ -57,6 +58,14 @@ export async function makeBackends(
     backends.set(config.as, { kind: "app", handler: handler ?? await importApp(config.app!) });
   }
   return backends;
+}
+
+type OnRead = (chunk: Uint8Array) => boolean;
+
+/** @returns `undefined` for a target that wants TLS. */
+function plainBytes(target: Target, onRead: OnRead): Duplex | undefined {
+  if (target.kind === "unix" || target.kind === "unix+tcp") return connectRaw({ path: target.path }, onRead);
+  return target.secure ? undefined : connectRaw({ host: target.host, port: target.port }, onRead);
 }
 
 function connectTarget(

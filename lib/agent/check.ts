@@ -26,7 +26,10 @@ export interface CheckResult {
 }
 
 /** What a check finds, before its name and time are put to it. */
-export type Finding = Omit<CheckResult, "name" | "ms">;
+export type Finding = Omit<CheckResult, "name" | "ms"> & {
+  /** The words are all our own, such as a command to paste, and are never cut. @default false */
+  readonly isWhole?: boolean;
+};
 
 /** How long one check may take, unless the caller says otherwise. */
 export const CHECK_MS_MAX = 5_000;
@@ -93,12 +96,13 @@ export async function runCheck<T>(name: string, timeoutMs: number, body: CheckBo
 
 /** Puts a name and a time to a finding, and makes its text fit to print. */
 export function resultOf(name: string, finding: Finding, ms = 0): CheckResult {
-  const { status, detail, cure } = finding;
+  const { status, detail, cure, isWhole = false } = finding;
+  const shown = isWhole ? printable : text;
   return {
     name: text(name),
     status,
-    detail: text(detail),
-    ...(cure === undefined ? {} : { cure: text(cure) }),
+    detail: shown(detail),
+    ...(cure === undefined ? {} : { cure: shown(cure) }),
     ms: Math.round(ms),
   };
 }

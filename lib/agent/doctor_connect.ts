@@ -7,6 +7,7 @@ import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { isLoopback } from "../link/proxy.ts";
+import { grantCure, lackingFlags, mayLookUp, NOT_CAPABLE } from "./denied.ts";
 import { type Checked, type CheckTime, fail, type Finding, ok, reasonOf, runCheck } from "./check.ts";
 
 /** A host and a port. IPv6 without brackets. */
@@ -33,9 +34,15 @@ export function isName(host: string): boolean {
   return isIP(host) === 0;
 }
 
-/** Looks a name up as every dial does: through the resolver of the system. */
-export function checkName(host: string, timeoutMs: number): Promise<Checked<true>> {
+/** Looks the name of an endpoint up as every dial does: through the resolver of the system. */
+export function checkName({ host, port }: HostEndpoint, timeoutMs: number): Promise<Checked<true>> {
   return runCheck(`name ${host}`, timeoutMs, async ({ soon }) => {
+    if (!mayLookUp(host)) {
+      const flags = lackingFlags({ host, port });
+      if (flags !== undefined) return { finding: fail("Deno does not allow it", grantCure(flags)) };
+      // Dialling it looks it up as well, and is allowed: the next line tells whether that works.
+      return { finding: ok(`Deno allows to connect to port ${port} of it, and no more`), value: true };
+    }
     try {
       const answers = await Promise.race([lookup(host, { all: true, verbatim: true }), soon]);
       if (answers === "late") {
@@ -98,6 +105,7 @@ export async function connectTo(
   endpoint: Endpoint,
   time: CheckTime,
 ): Promise<{ socket: Socket } | { error: string }> {
+  if (lackingFlags(endpoint) !== undefined) return { error: NOT_CAPABLE };
   const socket = "path" in endpoint
     ? connect({ path: endpoint.path })
     : connect({ host: endpoint.host, port: endpoint.port });
@@ -123,6 +131,9 @@ function hasNetwork(): boolean {
 /** Why there was no connection, and what to do. */
 export function connectFault(error: string, endpoint: Endpoint, timeoutMs: number, whose: string): Finding {
   const where = endpointText(endpoint);
+  if (error === NOT_CAPABLE) {
+    return fail("Deno does not allow it", grantCure(lackingFlags(endpoint) ?? `--allow-net=${where}`));
+  }
   // Bun says ECONNREFUSED of every connection that the kernel refuses, also where there is no route.
   if ("host" in endpoint && !isLoopback(endpoint.host) && error !== TIMED_OUT && !hasNetwork()) {
     return fail(`there is no network here to reach it by (${error})`, NO_NETWORK);

@@ -36,6 +36,7 @@ import {
   type HostEndpoint,
   isName,
 } from "./doctor_connect.ts";
+import { lackingFlags, NOT_CAPABLE } from "./denied.ts";
 import { inspectTls, type TlsFiles } from "./doctor_tls.ts";
 
 export interface GatewayCheckOptions {
@@ -83,7 +84,7 @@ function stepsTo(options: GatewayCheckOptions): Step[] {
   }
   const near: HostEndpoint = proxy ?? { host, port };
   const steps: Step[] = [];
-  if (isName(near.host)) steps.push(() => checkName(near.host, timeoutMs));
+  if (isName(near.host)) steps.push(() => checkName(near, timeoutMs));
   if (proxy === undefined) {
     steps.push(() => checkConnect(`connect ${endpointText(near)}`, near, timeoutMs, WHOSE));
   } else {
@@ -128,6 +129,7 @@ async function openSocket(
     const outcome = await connectTo(target, time);
     return "socket" in outcome ? outcome.socket : connectFault(outcome.error, target, time.timeoutMs, WHOSE);
   }
+  if (lackingFlags(proxy) !== undefined) return connectFault(NOT_CAPABLE, proxy, time.timeoutMs, WHOSE);
   const limit = new AbortController();
   void time.soon.then(() => limit.abort(new Error(`no answer within ${time.timeoutMs} ms`)));
   try {

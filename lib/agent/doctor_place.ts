@@ -5,13 +5,15 @@
  *
  * @module
  */
-import { statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { isLoopback } from "../link/proxy.ts";
 import { environmentFaults } from "../runtime/hardening.ts";
 import type { SealOutcome } from "../seal/seal_options.ts";
+import { DENO_FAULT } from "../seal/wall.ts";
 import { type CheckResult, fail, type Finding, ok, reasonOf, resultOf, runCheck, warn } from "./check.ts";
-import { connectTo, type Endpoint, endpointText } from "./doctor_connect.ts";
+import { isDenied, lackingFlags, NOT_CAPABLE } from "./denied.ts";
+import { connectFault, connectTo, type Endpoint, endpointText } from "./doctor_connect.ts";
 
 /** A local listener that the agent is to open, as written: `127.0.0.1:PORT` or `unix:PATH`. */
 export interface DoorText {
@@ -38,6 +40,9 @@ export interface WallFact {
   readonly faults: readonly string[];
 }
 
+/** What to do where the permissions of Deno hide `/proc`. */
+const PROC_CURE = "Use Bun, or Deno with --allow-all, where the audit or --require-wall is wanted";
+
 /** Listeners that are shown. */
 const LISTENERS_SHOWN = 4;
 
@@ -61,6 +66,7 @@ function judgeProc(proc: string): Finding {
     statSync(`${proc}/self/net/tcp`);
     return ok(`${proc} is mounted`);
   } catch (error) {
+    if (isDenied(error)) return warn(`Deno runs without --allow-all and cannot read ${proc}`, PROC_CURE);
     const cure = `Mount it: netwall-agent audit and --require-wall read ${proc}/self/net`;
     return warn(`${proc} is not there (${reasonOf(error)})`, cure);
   }
@@ -81,6 +87,12 @@ export async function checkDoor(
       // The file of an agent that was killed stays behind, and is no obstacle: only one that answers is held.
       const outcome = await connectTo(endpoint, time);
       if ("error" in outcome) {
+        if (outcome.error === NOT_CAPABLE) {
+          return { finding: connectFault(NOT_CAPABLE, endpoint, timeoutMs, name) };
+        }
+        if (lstatSync(endpoint.path, { throwIfNoEntry: false })?.isSocket() === false) {
+          return { finding: fail("what is there is no socket", "Choose another path") };
+        }
         return {
           finding: outcome.error === "ENOTSOCK" ? fail("a file is in its place", "Remove it") : ok("free"),
         };
@@ -91,6 +103,9 @@ export async function checkDoor(
     if (!isLoopback(endpoint.host)) {
       const cure = `Write 127.0.0.1:${endpoint.port}: who is outside must not reach it`;
       return { finding: fail("it is no loopback address", cure) };
+    }
+    if (lackingFlags(endpoint) !== undefined) {
+      return { finding: connectFault(NOT_CAPABLE, endpoint, timeoutMs, name) };
     }
     const code = await tryListen(endpoint.host, endpoint.port);
     return { finding: code === "" ? ok("free") : listenFault(code, endpoint, wall) };
@@ -112,7 +127,9 @@ function listenFault(code: string, endpoint: Endpoint, wall: WallFact | undefine
   if (code === "EACCES" || code === "EPERM") {
     return fail(
       `it may not be opened (${code})`,
-      "Choose a port of 1024 or more, or allow it in the sandbox",
+      "port" in endpoint && endpoint.port > 1023
+        ? "Allow listening in the seccomp profile or sandbox"
+        : "Choose a port of 1024 or more, or allow it in the sandbox",
     );
   }
   return fail(`it cannot be opened (${code})`, "Choose another address");
@@ -140,11 +157,12 @@ function readDoor(text: string): Endpoint | undefined {
 /** What the sandbox is or would be, against what is wanted. */
 export function judgeSeal(outcome: SealOutcome, wanted: "off" | "on" | "require"): Finding {
   const asked = wanted === "off" ? "not asked for; " : "";
-  if (outcome.kind === "sealed") return ok(`${asked}--seal holds here: ${outcome.detail}`);
+  const isWhole = true;
+  if (outcome.kind === "sealed") return { ...ok(`${asked}--seal holds here: ${outcome.detail}`), isWhole };
   const detail = `${asked}--seal does not hold here: ${outcome.reason}`;
-  if (wanted === "off") return ok(detail);
+  if (wanted === "off") return { ...ok(detail), isWhole };
   const cure = "Change what is in its way, or leave --seal out";
-  return wanted === "require" ? fail(detail, cure) : warn(detail, cure);
+  return { ...(wanted === "require" ? fail(detail, cure) : warn(detail, cure)), isWhole };
 }
 
 /** Who can be reached from outside, against what is wanted. */
@@ -164,6 +182,7 @@ export function judgeWall({ state, listeners, faults }: WallFact, required: bool
     );
   }
   if (state === "unknown") {
+    if (faults[0] === DENO_FAULT) return bad(DENO_FAULT, PROC_CURE);
     return bad(`unknown: ${faults.slice(0, LISTENERS_SHOWN).join("; ")}`, "Mount /proc and make it readable");
   }
   return ok("whole: nothing can be reached from outside");

@@ -14,11 +14,11 @@ import {
   fail,
   type Finding,
   ok,
-  reasonOf,
   resultOf,
   runCheck,
   warn,
 } from "./check.ts";
+import { codeOf, fileCure, isDenied } from "./denied.ts";
 import { connectFault, connectTo, type Endpoint, endpointText } from "./doctor_connect.ts";
 import { inspectTls } from "./doctor_tls.ts";
 
@@ -73,7 +73,8 @@ export function checkApp(service: string, file: string): CheckResult {
     if (statSync(file).isFile()) return resultOf(name, ok("the file is there"));
     return resultOf(name, fail("it is no file", "Give the path of a module"));
   } catch (error) {
-    return resultOf(name, fail(`the file cannot be read (${reasonOf(error)})`, "Correct the path of --app"));
+    const cure = isDenied(error) ? fileCure(error, file) : "Correct the path of --app";
+    return resultOf(name, fail(`the file cannot be read (${codeOf(error)})`, cure));
   }
 }
 

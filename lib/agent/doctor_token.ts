@@ -11,6 +11,7 @@
 import { Buffer } from "node:buffer";
 import { statSync } from "node:fs";
 import { type CheckResult, days, fail, type Finding, ok, resultOf, warn } from "./check.ts";
+import { codeOf, fileCure } from "./denied.ts";
 import { EXPIRY_DAYS_WARN } from "./doctor_tls.ts";
 
 /** What the flags ask for. */
@@ -57,6 +58,29 @@ export function checkToken(token: string, wants: TokenWants, nowMs: number): Che
   ];
 }
 
+/**
+ * What the doors of an agent need and its token does not allow, as the gateway would refuse every call at them.
+ *
+ * @returns What is lacking and the command that mints a token which has it; `undefined` when nothing is, or when the
+ *   token cannot be read.
+ */
+export function lackingForDoors(
+  token: string,
+  wants: TokenWants,
+): { lacks: string; cure: string } | undefined {
+  const claims = readClaims(token);
+  const missing = claims === undefined ? [] : missingForDoors(claims, wants);
+  if (claims === undefined || missing.length === 0) return undefined;
+  return { lacks: listed(missing), cure: mintCommand(claims, wants) };
+}
+
+function missingForDoors(claims: Claims, wants: TokenWants): string[] {
+  return [
+    ...lacking(claims.reach, wants.reach).map((service) => `--reach ${service}`),
+    ...(wants.egress && !claims.egress ? ["--egress"] : []),
+  ];
+}
+
 /** Whether others can read the file of the token. */
 export function checkTokenFile(path: string): CheckResult {
   const name = `token file ${path}`;
@@ -69,8 +93,7 @@ export function checkTokenFile(path: string): CheckResult {
     }
     return resultOf(name, ok(`mode ${mode}`));
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    return resultOf(name, fail(`it cannot be read (${code})`, "Check the path, its owner and mode"));
+    return resultOf(name, fail(`it cannot be read (${codeOf(error)})`, fileCure(error, path)));
   }
 }
 
@@ -87,8 +110,7 @@ function judgeTimes(claims: Claims, wants: TokenWants, nowMs: number): Finding {
 function judgeClaims(claims: Claims, wants: TokenWants): Finding {
   const missing = [
     ...lacking(claims.serve, wants.serve).map((service) => `--serve ${service}`),
-    ...lacking(claims.reach, wants.reach).map((service) => `--reach ${service}`),
-    ...(wants.egress && !claims.egress ? ["--egress"] : []),
+    ...missingForDoors(claims, wants),
   ];
   if (missing.length > 0) return fail(`it lacks ${listed(missing)}`, mintCommand(claims, wants));
   const allows = [`serve ${listed(claims.serve) || "nothing"}`];
@@ -109,15 +131,16 @@ function judgeClock(claims: Claims, nowMs: number): Finding {
 /** The command that makes a token which fits; claims that are not used stay out. */
 function mintCommand(claims: Claims, wants: TokenWants): string {
   const flags = [
-    ...wants.serve.slice(0, NAMES_SHOWN).map((service) => ` --serve ${service}`),
-    ...wants.reach.slice(0, NAMES_SHOWN).map((service) => ` --reach ${service}`),
+    ...[...new Set(wants.serve)].slice(0, NAMES_SHOWN).map((service) => ` --serve ${service}`),
+    ...[...new Set(wants.reach)].slice(0, NAMES_SHOWN).map((service) => ` --reach ${service}`),
     ...(wants.egress ? [" --egress"] : []),
   ];
   return `Mint a new one on the gateway: netwall-gateway token --name ${claims.name}${flags.join("")}`;
 }
 
 function lacking(allowed: readonly string[], wanted: readonly string[]): string[] {
-  return allowed.includes("*") ? [] : wanted.filter((service) => !allowed.includes(service));
+  // One service can have several doors.
+  return allowed.includes("*") ? [] : [...new Set(wanted)].filter((service) => !allowed.includes(service));
 }
 
 function listed(names: readonly string[]): string {

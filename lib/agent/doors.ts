@@ -7,9 +7,10 @@ import type { AgentConfig } from "../config/agent_config.ts";
 import { type DoorAddress, formatDoorAddress } from "../config/door.ts";
 import { openProxyDoor } from "../doors/proxy_door.ts";
 import { type DoorOptions, openReachDoor } from "../doors/reach_door.ts";
-import { listenFault, removeStale } from "../http/visitor_server.ts";
+import { ListenFault, listenFault, removeStale } from "../http/visitor_server.ts";
 import type { Logger } from "../log.ts";
 import type { Session } from "../mux/session.ts";
+import { lackingFlags } from "./denied.ts";
 import type { TcpListenAddress, TcpListener } from "../runtime/listen_tcp.ts";
 
 /** Doors that stand, and where. */
@@ -37,6 +38,10 @@ export async function openDoors(
     const at: TcpListenAddress = address.kind === "unix" ? { path: address.path } : address;
     const { connectionsMax, idleTimeout } = config.limits;
     try {
+      const flags = lackingFlags(at);
+      if (flags !== undefined) {
+        throw new ListenFault(`Cannot listen on ${formatDoorAddress(address)}: start Deno with ${flags}`);
+      }
       if ("path" in at) await removeStale(at.path);
       const listener = await opener({
         ...{ at, sessions, connectionsMax, log, logAccess: config.log.access, idleTimeoutMs: idleTimeout },

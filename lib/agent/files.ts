@@ -4,6 +4,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { codeOf, isDenied } from "./denied.ts";
 
 /** Something outside is not as the configuration says: a file, a module, a port. The message says what to do. */
 export class StartError extends Error {
@@ -15,9 +16,9 @@ export function readText(path: string, flag: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new StartError(`Cannot read ${path} of ${flag}: ${code}, check the path, its owner and mode`, {
-      cause: error,
-    });
+    const cure = isDenied(error)
+      ? `start Deno with --allow-read=${path}`
+      : `${codeOf(error)}, check the path, its owner and mode`;
+    throw new StartError(`Cannot read ${path} of ${flag}: ${cure}`, { cause: error });
   }
 }

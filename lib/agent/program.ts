@@ -16,6 +16,7 @@ import { runAudit } from "../seal/wall_report.ts";
 import { seal } from "../seal/seal.ts";
 import type { FlagValues } from "../settings.ts";
 import { doctorCommand, doctorConfig } from "./doctor_command.ts";
+import { lackingForDoors } from "./doctor_token.ts";
 import { StartError } from "./files.ts";
 import { dialAddress, dialEnvironment, sealOptionsOf } from "./places.ts";
 
@@ -94,12 +95,22 @@ export function sealIfAsked(config: Readonly<AgentConfig>, log: Logger): void {
   log.warn("not sealed", { reason: outcome.reason });
 }
 
+/** Warns of doors that the token does not allow: they open, and every call at them is refused. */
+export function warnOfDoors(config: Readonly<AgentConfig>, token: string, log: Logger): void {
+  const lacking = lackingForDoors(token, {
+    serve: [...config.serve.map(({ service }) => service), ...(config.as === undefined ? [] : [config.as])],
+    reach: config.reach.map(({ service }) => service),
+    egress: config.egress !== undefined,
+  });
+  if (lacking !== undefined) log.warn("the token does not allow all doors, calls there are refused", lacking);
+}
+
 /** What is wrong, for whoever called the program; `undefined` for a bug. */
 export function explainAgentError(error: unknown): { message: string; code: ExitCode } | undefined {
   if (error instanceof ConfigError) return { message: formatConfigError(error), code: EXIT.usage };
-  if (error instanceof StartError || error instanceof ListenFault) {
-    return { message: error.message, code: EXIT.usage };
-  }
+  if (error instanceof StartError) return { message: error.message, code: EXIT.usage };
+  // As for the gateway: what holds the address may go away, so starting again can help.
+  if (error instanceof ListenFault) return { message: error.message, code: EXIT.failed };
   if (error instanceof LinkError) return { message: error.message, code: EXIT.refused };
   return undefined;
 }

@@ -29,9 +29,14 @@ export class WallWatch {
   #state: WallReport["state"] = "unknown";
   #fields: string[] | undefined;
   #stopped = false;
+  readonly #serving = Promise.withResolvers<void>();
+
+  /** Settles when services may be served for the first time. */
+  readonly serving: Promise<void> = this.#serving.promise;
 
   constructor(options: WallWatchOptions) {
     this.#options = options;
+    if (this.mayServe) this.#serving.resolve();
   }
 
   /** Looks for the first time; settles when it has. */
@@ -61,6 +66,7 @@ export class WallWatch {
     if (this.#stopped) return;
     this.#state = report.state;
     this.#fields = wallFields(report);
+    if (this.mayServe) this.#serving.resolve();
     if (before !== report.state) this.#tell(report, before);
     onReport(this.#fields);
     const waitMs = this.mayServe ? AUDIT_INTERVAL_MS : AUDIT_BROKEN_INTERVAL_MS;

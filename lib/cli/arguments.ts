@@ -83,9 +83,14 @@ export function selectCommand(
  * A list flag may repeat, any other may not. A switch also takes `=true` or `=false`, or `no-` in front. Words
  * after `--` are positional.
  *
+ * @param commands The names of all commands, for a word too many that is one of them or nearly so.
  * @throws {UsageError} An unknown flag, a missing or unwanted value, a repeated flag, a word too many.
  */
-export function parseArguments(spec: CommandSpec, argv: readonly string[]): Arguments {
+export function parseArguments(
+  spec: CommandSpec,
+  argv: readonly string[],
+  commands: readonly string[] = [],
+): Arguments {
   const settings = settingsOf(spec.options);
   const byFlag = new Map(settings.filter((setting) => !setting.positional).map((it) => [it.flag, it]));
   if (asksFor(argv, "--help", byFlag) || asksFor(argv, "-h", byFlag)) {
@@ -96,17 +101,23 @@ export function parseArguments(spec: CommandSpec, argv: readonly string[]): Argu
 
   const values = new Map<string, string | boolean | string[]>();
   const words: string[] = [];
+  let before: Setting | undefined;
   for (const token of tokensOf(argv, byFlag)) {
-    if (token.kind === "positional") words.push(token.value);
+    if (token.kind === "positional") {
+      if (before !== undefined) refuseValueApart(before, token.value);
+      words.push(token.value);
+    }
+    before = undefined;
     if (token.kind !== "option") continue;
     const { setting, negated } = lookUp(token.rawName, byFlag);
     const text = textFor(setting, negated, token);
+    if (setting.kind === "switch" && !negated && token.inlineValue !== true) before = setting;
     const known = values.get(setting.flag);
     if (known === undefined) values.set(setting.flag, setting.kind === "list" ? [String(text)] : text);
     else if (Array.isArray(known)) known.push(String(text));
     else throw new UsageError(`--${setting.flag} is given twice: it takes one value, keep one`);
   }
-  for (const [name, value] of placeWords(settings, words)) values.set(name, value);
+  for (const [name, value] of placeWords(settings, words, spec, commands)) values.set(name, value);
   return { flags: Object.fromEntries(values), help: false, version: false };
 }
 
@@ -188,9 +199,19 @@ function textFor(setting: Setting, negated: boolean, token: OptionToken): string
   return value;
 }
 
+/** A switch takes a value only behind `=`: the next word would be read as something else. */
+function refuseValueApart(setting: Setting, value: string): void {
+  if (value !== "true" && value !== "false" && value !== setting.metavar) return;
+  throw new UsageError(
+    `--${setting.flag} takes a value only in the same word: write --${setting.flag}=${value}`,
+  );
+}
+
 function* placeWords(
   settings: readonly Setting[],
   words: readonly string[],
+  spec: CommandSpec,
+  commands: readonly string[],
 ): Generator<[string, string | string[]]> {
   let used = 0;
   for (const setting of settings) {
@@ -205,6 +226,16 @@ function* placeWords(
   }
   const extra = words[used];
   if (extra === undefined) return;
+  // A part of a longer name, such as `revoke`, or a command behind the flags instead of before them.
+  const meant =
+    nearest(`${spec.name} ${extra}`, commands.filter((name) => name.startsWith(`${spec.name} `))) ??
+      nearest(extra, commands);
+  if (meant !== undefined) {
+    const shown = quoted(extra, WORD_CHARS_SHOWN);
+    throw new UsageError(
+      `unexpected argument ${shown}: did you mean the command ${meant} (it stands first)`,
+    );
+  }
   throw new UsageError(
     `unexpected argument ${quoted(extra, WORD_CHARS_SHOWN)}: a value follows its flag, --help lists them`,
   );

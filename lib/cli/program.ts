@@ -37,7 +37,7 @@ export async function runProgram(options: RunOptions): Promise<ExitCode> {
   try {
     const selected = selectCommand(program, argv);
     command = selected.command;
-    const args = parseArguments(command, selected.argv);
+    const args = parseArguments(command, selected.argv, program.commands.map(({ name }) => name));
     if (args.help) {
       process.stdout.write(renderHelp(program, command, process.stdout.columns));
       return EXIT.stopped;

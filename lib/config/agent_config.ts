@@ -150,7 +150,9 @@ function sealMode(): z.ZodType<SealMode, Written> {
     if (text === "true" || text === "1") return "on";
     if (text === "false" || text === "0") return "off";
     throw new ValueError(
-      `${JSON.stringify(text.slice(0, 24))} is no way to seal: write --seal or --seal=require`,
+      `${
+        JSON.stringify(text.slice(0, 24))
+      } is no way to seal: write true, false or require; as flags --seal or --seal=require`,
     );
   }).meta({ switch: true });
 }

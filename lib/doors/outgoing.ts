@@ -19,8 +19,11 @@ export type Destination = { readonly kind: "tcp"; readonly service: string } | {
   readonly port: number;
 };
 
-/** Why a connection never stood: a code of the wire, or what the agent knows by itself. */
-export type OutgoingFailure = ErrorName | "no_link" | "not_allowed";
+/**
+ * Why a connection never stood: a code of the wire, or what the agent knows by itself; `left`: the program that asked
+ * for it was gone first.
+ */
+export type OutgoingFailure = ErrorName | "no_link" | "not_allowed" | "left";
 
 export interface OutgoingOptions {
   readonly destination: Destination;
@@ -58,8 +61,8 @@ export function openOutgoing(sessions: Iterable<Session>, options: OutgoingOptio
   const all = [...sessions];
   const open = all.filter((session) => session.open).sort((a, b) => a.streamsOpen - b.streamsOpen);
   if (open.length > 0) return attempt(open, options, undefined);
-  const linked = all.filter((session) => session.openStreamsMax !== undefined);
-  if (linked.length > 0 && linked.every((session) => session.openStreamsMax === 0)) {
+  const linked = all.filter((session) => session.ownStreamsMax !== undefined);
+  if (linked.length > 0 && linked.every((session) => session.ownStreamsMax === 0)) {
     return options.onFailure(
       "not_allowed",
       "The token lets this agent call nothing: mint one with --reach or --egress",
@@ -92,6 +95,7 @@ function attempt(
     },
     onDone: (facts) => {
       if (facts.connected) return onDone(facts);
+      if (facts.by === "socket") return onFailure("left", "The program left before the other side stood");
       const failed = { code: facts.code, detail: facts.detail };
       if (waits && ASK_ANOTHER.has(facts.code)) return attempt(others, options, failed);
       attempt([], options, failed);

@@ -10,6 +10,7 @@ import { Buffer } from "node:buffer";
 import type { ByteSocket } from "../runtime/byte_socket.ts";
 import { listenTcp, type TcpListener } from "../runtime/listen_tcp.ts";
 import { isServiceName } from "../service_name.ts";
+import { FailureLog } from "./failure_log.ts";
 import { type Destination, openOutgoing, type OutgoingFailure } from "./outgoing.ts";
 import { CONNECT_ESTABLISHED, proxyAnswer } from "./proxy_answer.ts";
 import { type ProxyRead, ProxyRequestReader } from "./proxy_request.ts";
@@ -27,14 +28,15 @@ const LINGER_MS = 2_000;
 /** Opens the door. @throws {NodeJS.ErrnoException} When the address cannot be had. */
 export function openProxyDoor(options: DoorOptions): Promise<TcpListener> {
   const { at, connectionsMax, log } = options;
+  const failures = new FailureLog(log);
   return listenTcp(at, {
     connectionsMax,
     onRefused: () => log.warn("too many connections at the proxy", { connectionsMax }),
-    onConnection: (socket) => readRequest(socket, options),
+    onConnection: (socket) => readRequest(socket, options, failures),
   });
 }
 
-function readRequest(socket: ByteSocket, options: DoorOptions): void {
+function readRequest(socket: ByteSocket, options: DoorOptions, failures: FailureLog): void {
   const reader = new ProxyRequestReader();
   const timer = setTimeout(() => socket.reset(), HEAD_TIMEOUT_MS);
   let settled = false;
@@ -47,7 +49,7 @@ function readRequest(socket: ByteSocket, options: DoorOptions): void {
       clearTimeout(timer);
       if (read.kind === "fault") return answer(socket, proxyAnswer(read.status, read.detail));
       socket.pause();
-      forward(socket, read, options);
+      forward(socket, read, options, failures);
     },
     onEnd: () => {
       if (!settled) socket.reset();
@@ -61,6 +63,7 @@ function forward(
   socket: ByteSocket,
   read: Exclude<ProxyRead, { kind: "more" | "fault" }>,
   options: DoorOptions,
+  failures: FailureLog,
 ): void {
   const { host, port } = read;
   const { log, logAccess, idleTimeoutMs, sessions } = options;
@@ -90,7 +93,7 @@ function forward(
       return first;
     },
     onFailure: (failure, detail) => {
-      log.warn("cannot call", { host, port, failure, detail });
+      failures.tell("cannot call", { host, port, failure, detail });
       const [status, word] = ANSWERS[failure] ?? [502, "proxy_internal_error"];
       answer(socket, proxyAnswer(status, detail || failureText(failure), [], word));
     },

@@ -6,6 +6,7 @@
 import type { Logger } from "../log.ts";
 import type { Session } from "../mux/session.ts";
 import { listenTcp, type TcpListenAddress, type TcpListener } from "../runtime/listen_tcp.ts";
+import { FailureLog } from "./failure_log.ts";
 import { openOutgoing } from "./outgoing.ts";
 
 export interface DoorOptions {
@@ -22,6 +23,7 @@ export interface DoorOptions {
 /** Opens the door. @throws {NodeJS.ErrnoException} When the address cannot be had. */
 export function openReachDoor(service: string, options: DoorOptions): Promise<TcpListener> {
   const { at, sessions, connectionsMax, idleTimeoutMs, log, logAccess } = options;
+  const failures = new FailureLog(log);
   return listenTcp(at, {
     connectionsMax,
     onRefused: () => log.warn("too many connections at a door", { service, connectionsMax }),
@@ -30,7 +32,7 @@ export function openReachDoor(service: string, options: DoorOptions): Promise<Tc
         destination: { kind: "tcp", service },
         ...{ socket, waits: false, idleTimeoutMs },
         onFailure: (failure, detail) => {
-          log.warn("cannot reach a service", { service, failure, detail });
+          failures.tell("cannot reach a service", { service, failure, detail });
           socket.reset();
         },
         onDone: ({ by, code, readBytes, writtenBytes }) => {

@@ -239,9 +239,11 @@ export class EgressPolicy {
     if (found !== undefined && found.lengthBits >= block.lengthBits) return this.#allowed(found.index);
     const rule = `--allow-egress ${formatEgressTarget({ kind: "address", address }, port)}`;
     const wide = found && this.#ruleText(found.index);
-    const cure = wide === undefined ? `add ${rule}` : `${wide} is too wide to mean it, add ${rule}`;
-    const meant = block.class === "metadata" ? " only if that is meant" : "";
-    return refused(block.class, `${what} ${CLASS_WORDS[block.class]}, ${cure}${meant}`);
+    // Never plain advice: a name that leads inside is more often an attack, or a mistake, than what was meant.
+    const cure = `${
+      wide === undefined ? "" : `${wide} is too wide to mean it, `
+    }if that is meant, add ${rule}`;
+    return refused(block.class, `${what} ${CLASS_WORDS[block.class]}, ${cure}`);
   }
 
   #allowed(index: number): EgressAllowed {

@@ -26,6 +26,8 @@ import type { Attachment, Registry, WallClaim } from "../routing/registry.ts";
 
 /** Links at once. They share `connectionsMax` with visitors, whom a stolen token must not be able to keep out. */
 export const LINKS_MAX = 5_000;
+/** Links of one token at once: replicas may share one, but none may keep all others out. */
+export const LINKS_PER_TOKEN_MAX = LINKS_MAX / 4;
 /** Services of one link. */
 export const LINK_SERVICES_MAX = 256;
 /** Changes of its wall that are told of one link in a minute: an agent may report as often as it likes. */
@@ -141,13 +143,22 @@ export class Admission {
     const token = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? "";
     try {
       const { key, isRevoked } = this.#options;
-      return { ok: true, identity: await verifyToken(key, token, { nowMs: Date.now(), isRevoked }) };
+      const identity = await verifyToken(key, token, { nowMs: Date.now(), isRevoked });
+      if (this.#linksOf(identity.id) < LINKS_PER_TOKEN_MAX) return { ok: true, identity };
+      const message = `The token of ${identity.name} has ${LINKS_PER_TOKEN_MAX} links already`;
+      return { ok: false, status: 503, code: "busy", message, retryAfterSeconds: 5 };
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
       const peer = request.socket.remoteAddress ?? "unix socket";
       this.#options.onEvent({ kind: "refused", peer, code: error.code, message: error.message });
       return { ok: false, status: 401, code: error.code, message: error.message };
     }
+  }
+
+  #linksOf(tokenId: string): number {
+    let count = 0;
+    for (const { id } of this.#sessions.values()) if (id === tokenId) count++;
+    return count;
   }
 
   #admit(link: Link, claims: TokenClaims): void {
@@ -203,15 +214,26 @@ export class Admission {
   #attach(session: Session, claims: TokenClaims, hello: Hello): Attachment | undefined {
     const services = namesIn(helloField(hello, "services"));
     const wrong = services.length === 0 && !claims.egress && claims.reach.length === 0
-      ? "names no service, and may call none"
+      ? "names no service and its token allows no calls: add --serve to it, or --reach or --egress to its token"
       : services.length > LINK_SERVICES_MAX
       ? `names more than ${LINK_SERVICES_MAX} services`
       : undefined;
+    const tcp = new Set(namesIn(helloField(hello, "tcp")).filter((name) => services.includes(name)));
+    const { registry } = this.#options;
+    const otherwise = services.find((name) =>
+      registry.isServedOtherwise(name, tcp.has(name) ? "tcp" : "http")
+    );
     const denied = services.find((service) => !isServiceName(service) || !mayServe(claims, service));
     if (wrong !== undefined || denied !== undefined) {
       const reason = wrong ??
         `may not serve ${JSON.stringify(denied!.slice(0, 63))}: mint a token with --serve for it`;
       session.close("identity", `The agent ${claims.name} ${reason}`);
+      return undefined;
+    }
+    if (otherwise !== undefined) {
+      // It may come again: the others may be gone by then.
+      const way = tcp.has(otherwise) ? "as HTTP" : "as raw connections";
+      session.close("refused", `Other agents serve ${otherwise} ${way}: serve it in the same way`);
       return undefined;
     }
     const claimed: Record<string, string> = {};
@@ -226,7 +248,9 @@ export class Admission {
       namespace: claims.namespace,
       image: claims.image,
       services,
-      tcp: new Set(namesIn(helloField(hello, "tcp")).filter((name) => services.includes(name))),
+      tcp,
+      reach: claims.reach,
+      egress: claims.egress,
       sinceMs: Date.now(),
       claimed,
     };

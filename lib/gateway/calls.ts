@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { mayReach } from "../auth/token.ts";
+import { mayReach, type TokenClaims } from "../auth/token.ts";
 import type { EgressPolicy } from "../egress/egress_policy.ts";
 import { dialEgress, type EgressRefusal } from "../egress/exit.ts";
-import { boundedLookup } from "../egress/lookup.ts";
+import { boundedLookup, type Lookup } from "../egress/lookup.ts";
 import type { Attachment, Registry } from "../routing/registry.ts";
-import { connectTcp } from "../runtime/connect_tcp.ts";
+import { connectRaw } from "../runtime/connect_tcp.ts";
 import { isServiceName } from "../service_name.ts";
 import { acceptTcp, type ConnectionFacts, StreamRefusal } from "../tcp/connect.ts";
 import { relay, type RelayFacts } from "../tcp/relay.ts";
@@ -33,12 +33,23 @@ export interface CallsOptions {
   readonly callsMax: number;
 }
 
+/** What one token may have of all calls: a container that leaves its calls open keeps no other from calling. */
+const CALLS_SHARE_MAX = 1 / 4;
+
+/** Names that are looked up at once for one token, and that wait: those that never resolve keep slots of the resolver. */
+export const LOOKUPS_PER_TOKEN_MAX = 16;
+const LOOKUPS_WAITING_PER_TOKEN_MAX = 256;
+
 /** The host name is of the caller's making: no more of it is written down. */
 const HOST_CHARS_SHOWN = 253;
 
 export class Calls {
   readonly #options: CallsOptions;
   readonly #lookup = boundedLookup();
+  /** Calls that are open, by the id of the token. */
+  readonly #callsOf = new Map<string, number>();
+  /** The share of the look-up; bounded, since this gateway signed the tokens. */
+  readonly #lookupOf = new Map<string, Lookup>();
 
   constructor(options: CallsOptions) {
     this.#options = options;
@@ -47,8 +58,10 @@ export class Calls {
   /** Answers a call, or resets its stream. @throws {ProtocolError} When its head is none. */
   take(call: Call): void {
     const { kind } = call.open;
-    if (this.#options.connections.callsOpen >= this.#options.callsMax) {
-      this.#options.connections.dropCall();
+    const { connections, callsMax } = this.#options;
+    const own = this.#callsOf.get(call.caller.id) ?? 0;
+    if (connections.callsOpen >= callsMax || own >= Math.max(1, callsMax * CALLS_SHARE_MAX)) {
+      connections.dropCall();
       return call.stream.reset("overloaded", "Too many calls are open at the gateway");
     }
     if (kind === "tcp") return this.#toService(call);
@@ -63,7 +76,7 @@ export class Calls {
     const { service } = open;
     const kind = isServiceName(service) ? registry.kindOf(service) : undefined;
     // Names that nobody serves never become labels: a caller can make up as many as it likes.
-    const record = recorder(this.#options.connections, {
+    const record = this.#recorder(caller, {
       ...{ direction: "east-west", source: caller.name, service: kind === undefined ? "" : service },
     });
     const refuse = (code: ErrorName, detail: string): void => {
@@ -96,11 +109,11 @@ export class Calls {
 
   /** egress: identify → decide → resolve → decide again by the address → dial that address → splice → record. */
   #toOutside(call: Call): void {
-    const { egress, connections, connectTimeoutMs, idleTimeoutMs } = this.#options;
+    const { egress, connectTimeoutMs, idleTimeoutMs } = this.#options;
     const { stream, open, caller } = call;
     const { host, port } = destinationOf(open.head);
     const destination = `${host.slice(0, HOST_CHARS_SHOWN)}:${port}`;
-    const record = recorder(connections, {
+    const record = this.#recorder(caller, {
       ...{ direction: "egress", source: caller.name, service: "", destination },
     });
     if (!caller.egress) {
@@ -115,9 +128,9 @@ export class Calls {
       connectTimeoutMs: connectTimeoutMs + 1_000,
       connect: async (onRead) => {
         const dialled = await dialEgress({
-          ...{ host, port, policy: egress, lookup: this.#lookup, signal: abort.signal },
+          ...{ host, port, policy: egress, lookup: this.#lookupFor(caller.id), signal: abort.signal },
           timeoutMs: connectTimeoutMs,
-          connect: (address, at) => connectTcp({ host: address, port: at }, onRead),
+          connect: (address, at) => connectRaw({ host: address, port: at }, onRead),
         });
         if ("refusal" in dialled) throw refusalOf(dialled.refusal);
         return dialled.socket;
@@ -128,6 +141,34 @@ export class Calls {
       },
     });
   }
+
+  #lookupFor(id: string): Lookup {
+    const known = this.#lookupOf.get(id);
+    if (known !== undefined) return known;
+    const limits = { runningMax: LOOKUPS_PER_TOKEN_MAX, waitingMax: LOOKUPS_WAITING_PER_TOKEN_MAX };
+    // What runs cannot be called off, so its share is given back only when it ends.
+    const never = new AbortController().signal;
+    const made = boundedLookup((host) => this.#lookup(host, never), limits);
+    this.#lookupOf.set(id, made);
+    return made;
+  }
+
+  /** Counts a call from here until what it returns is told its end, which it writes down. */
+  #recorder(
+    { id }: TokenClaims,
+    known: Pick<ConnectionRecord, "direction" | "source" | "service" | "destination">,
+  ): (end: RecordEnd) => void {
+    const { connections } = this.#options;
+    const startMs = performance.now();
+    connections.beginCall();
+    this.#callsOf.set(id, (this.#callsOf.get(id) ?? 0) + 1);
+    return (end) => {
+      const left = this.#callsOf.get(id)! - 1;
+      if (left > 0) this.#callsOf.set(id, left);
+      else this.#callsOf.delete(id);
+      connections.record({ detail: "", inBytes: 0, outBytes: 0, startMs, ...known, ...end });
+    };
+  }
 }
 
 /** The gateway's own network is not for the container to know: the rule that said no is in the log alone. */
@@ -137,15 +178,6 @@ function refusalOf({ code, message }: EgressRefusal): StreamRefusal {
 }
 
 type RecordEnd = Partial<ConnectionRecord> & Pick<ConnectionRecord, "failure">;
-
-function recorder(
-  connections: Connections,
-  known: Pick<ConnectionRecord, "direction" | "source" | "service" | "destination">,
-): (end: RecordEnd) => void {
-  const startMs = performance.now();
-  connections.beginCall();
-  return (end) => connections.record({ detail: "", inBytes: 0, outBytes: 0, startMs, ...known, ...end });
-}
 
 /** Of a connection that was dialled here: what was read from the target goes out to the caller. */
 function connectionEnd(facts: ConnectionFacts): RecordEnd {

@@ -38,8 +38,11 @@ export class InnerDoor {
       ...limits,
       onArrival: (arrival) => {
         const { socket } = arrival.incoming;
-        const call = this.#calls.get(socket.remotePort ?? 0);
-        // Any local user can dial the port; whoever did not come by this door has no business there.
+        // Any local user can dial the port, also from the same port of another loopback address; whoever did not come
+        // by this door has no business there.
+        const call = socket.remoteAddress === "127.0.0.1"
+          ? this.#calls.get(socket.remotePort ?? 0)
+          : undefined;
         if (call === undefined) return void socket.destroy();
         onRequest(arrival, call);
       },
@@ -68,7 +71,10 @@ export class InnerDoor {
     return await new Promise((resolve, reject) => {
       let port = 0;
       socket.once("error", reject);
-      socket.once("close", () => this.#calls.delete(port));
+      socket.once("close", () => {
+        // The port may be another call's by now.
+        if (this.#calls.get(port) === call) this.#calls.delete(port);
+      });
       socket.once("connect", () => {
         this.#calls.set(port = socket.localPort ?? 0, call);
         resolve(socket);

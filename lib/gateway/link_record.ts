@@ -10,9 +10,10 @@ import type { AdmissionEvent } from "./admission.ts";
 
 export function recordLink(log: Logger, metrics: GatewayMetrics, event: AdmissionEvent): void {
   if (event.kind === "linked") {
-    const { agent, services, session, claimed } = event.attachment;
+    const { agent, services, reach, egress, session, claimed } = event.attachment;
     metrics.link(event.again ? "remade" : "made");
-    log.info("linked", { agent, services: services.join(","), peer: session.link.peer, ...claimed });
+    const calls = { ...(reach.length > 0 ? { reach: some(reach) } : {}), ...(egress ? { egress } : {}) };
+    log.info("linked", { agent, services: some(services), ...calls, peer: session.link.peer, ...claimed });
   } else if (event.kind === "wall") {
     recordWall(log, event.attachment, event.before);
   } else if (event.kind === "lost") {
@@ -25,6 +26,14 @@ export function recordLink(log: Logger, metrics: GatewayMetrics, event: Admissio
     metrics.link("refused");
     log.warn("link refused", { peer: event.peer, code: event.code, reason: event.message });
   }
+}
+
+/** Names of a line that may be written for every link that is made. */
+const NAMES_SHOWN = 16;
+
+function some(names: readonly string[]): string {
+  const more = names.length > NAMES_SHOWN ? `, and ${names.length - NAMES_SHOWN} more` : "";
+  return `${names.slice(0, NAMES_SHOWN).join(",")}${more}`;
 }
 
 /** Only what changes is told: the same report comes every minute. */

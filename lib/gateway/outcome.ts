@@ -48,9 +48,16 @@ export class Outcomes {
     this.#access(visit, status, 0, 0);
   }
 
-  /** There is nobody to ask, or nobody answered. */
-  fail(visit: Visit, failure: Failure, detail: string): void {
+  /**
+   * There is nobody to ask, or nobody answered.
+   *
+   * @param detail For the visitor.
+   * @param logged For the log. @default `detail`
+   */
+  fail(visit: Visit, failure: Failure, detail: string, logged = detail): void {
     const status = FAILURE_STATUS[failure];
+    // Anybody can ask for what is not there.
+    if (failure !== "destination_not_found") this.#warn(visit, failure, logged, false);
     if (failure === "connection_limit_reached") this.#metrics.dropped("streams");
     this.#metrics.failure(visit.service, failure);
     this.#metrics.request(visit.service, status, secondsOf(visit), 0, 0);
@@ -62,20 +69,22 @@ export class Outcomes {
   record(visit: Visit, facts: ForwardFacts): void {
     const { failure, status, requestBytes, responseBytes } = facts;
     if (failure !== undefined && failure !== "visitor_left") {
-      const { service, id: requestId } = visit;
-      this.#log.warn("not answered", {
-        requestId,
-        service,
-        failure,
-        detail: facts.detail,
-        headSent: status !== 0,
-      });
-      if (status === 0 && facts.tooLarge) return this.refuse(visit, 413, "The body is too large");
-      if (status === 0) return this.fail(visit, failure, failureDetail(failure));
-      this.#metrics.failure(service, failure);
+      const detail = facts.detail || failureDetail(failure);
+      if (status === 0 && facts.tooLarge) {
+        this.#warn(visit, failure, detail, false);
+        return this.refuse(visit, 413, "The body is too large");
+      }
+      if (status === 0) return this.fail(visit, failure, failureDetail(failure), detail);
+      this.#warn(visit, failure, detail, true);
+      this.#metrics.failure(visit.service, failure);
     }
     this.#metrics.request(visit.service, status, secondsOf(visit), requestBytes, responseBytes);
     this.#access(visit, status, requestBytes, responseBytes);
+  }
+
+  #warn(visit: Visit, failure: Failure, detail: string, headSent: boolean): void {
+    const { id: requestId, service, agent } = visit;
+    this.#log.warn("not answered", { requestId, service, agent, failure, detail, headSent });
   }
 
   #answer(

@@ -13,6 +13,7 @@ import { type AgentConfig, agentConfig } from "../config/agent_config.ts";
 import { type GatewayConfig, gatewayConfig, quickstartConfig } from "../config/gateway_config.ts";
 import { formatListenAddress } from "../config/listen.ts";
 import { loadConfig } from "../config/load.ts";
+import { ListenFault } from "../http/visitor_server.ts";
 import { sampleApp } from "../http/sample_app.ts";
 import { createLogger, type Logger } from "../log.ts";
 import type { FlagValues } from "../settings.ts";
@@ -38,6 +39,7 @@ type StartAgent = (options: {
   token: string;
   log: Logger;
   handler: typeof sampleApp;
+  audits: boolean;
 }) => Promise<{ ready: Promise<void>; stop(graceMs: number): Promise<void> }>;
 
 /** Runs until it is stopped, and leaves nothing behind: the key lives in a temporary directory. */
@@ -56,7 +58,10 @@ export async function quickstart(
     const gateway = await startGateway(
       loadConfig({ schema: gatewayConfig, flags: gatewayFlags, env: {} }),
       log,
-    );
+    ).catch((error) => {
+      if (!(error instanceof ListenFault)) throw error;
+      throw new ListenFault(`${error.message}: npm start -- --http 127.0.0.1:8090 --admin 127.0.0.1:9099`);
+    });
     const address = String(gateway.addresses["http"]);
     const identity = {
       name: "quickstart",
@@ -72,7 +77,7 @@ export async function quickstart(
     const startAgent = await loadAgent();
     const agent = await startAgent({
       config: loadConfig({ schema: agentConfig, flags: agentFlags, env: {} }),
-      ...{ token, log, handler: sampleApp },
+      ...{ token, log, handler: sampleApp, audits: false },
     });
     await agent.ready;
     const stopped = untilStopped(log, async (graceMs) => {

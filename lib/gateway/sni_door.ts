@@ -34,7 +34,7 @@ export interface SniDoorOptions {
   readonly ownPort: number | undefined;
   /** A visitor was turned away: too many, or no ClientHello in time or at all. */
   onRefused(queue: "connections" | "hellos"): void;
-  /** For the log. */
+  /** A visitor was turned away by what it said, or did not say: for the log. */
   onUnreadable(address: string, message: string): void;
 }
 
@@ -71,9 +71,9 @@ export class SniDoor {
     return this.#listener.port;
   }
 
-  /** The address of the visitor whose connection comes to the own HTTPS from this port. */
-  visitorOf(port: number): string | undefined {
-    return this.#visitors.get(port)?.address;
+  /** The visitor whose connection comes to the own HTTPS from this address; `undefined` when it came by no door. */
+  visitorOf(address: string, port: number): string | undefined {
+    return address === "127.0.0.1" ? this.#visitors.get(port)?.address : undefined;
   }
 
   close(): void {
@@ -113,7 +113,14 @@ export class SniDoor {
 
   #route(socket: ByteSocket, hello: ClientHello, first: Uint8Array): void {
     const decision = this.#options.decide(hello);
-    if (decision.kind === "refuse") return this.#alert(socket, "unrecognized_name");
+    if (decision.kind === "refuse") {
+      const name = hello.serverName ?? "no name";
+      this.#options.onUnreadable(
+        socket.remoteAddress,
+        `Nothing is published under ${name}, and no own HTTPS is here`,
+      );
+      return this.#alert(socket, "unrecognized_name");
+    }
     // Until the other side stands nothing more is read.
     socket.pause();
     if (decision.kind === "own") return this.#toOwn(socket, first);

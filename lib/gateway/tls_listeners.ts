@@ -92,7 +92,7 @@ export class TlsListeners {
     for (const warning of store.warnings()) options.onCertificate(warning, "warning");
     const inner = server((arrival) => {
       const { socket } = arrival.incoming;
-      const address = this.#visitorOf(socket.remotePort);
+      const address = this.#visitorOf(socket.remoteAddress, socket.remotePort);
       // Any local user can dial the inner ports; whoever did not come in by a door has no business there.
       if (address === undefined) return void socket.destroy();
       options.onVisitor(arrival, address, true);
@@ -118,14 +118,14 @@ export class TlsListeners {
   }
 
   /** The address of whoever is behind a connection to the HTTP server. */
-  #visitorOf(remotePort: number | undefined): string | undefined {
+  #visitorOf(remoteAddress: string | undefined, remotePort: number | undefined): string | undefined {
     for (const front of this.#fronts) {
-      const visitor = front.visitorOf(remotePort);
+      const visitor = front.visitorOf(remoteAddress, remotePort);
       if (visitor === undefined) continue;
       // The front on loopback is for what came through the door alone.
       return front.port === this.#publicPort && this.addresses["https"] !== undefined
         ? visitor.address
-        : this.#door?.visitorOf(visitor.port);
+        : this.#door?.visitorOf(visitor.address, visitor.port);
     }
     return undefined;
   }

@@ -6,6 +6,7 @@
  * @module
  */
 import type { StreamError } from "../mux/stream.ts";
+import type { ErrorName } from "../wire/errors.ts";
 
 /** Why a request was not answered by its target. */
 export type Failure =
@@ -90,7 +91,16 @@ export function failureDetail(failure: Failure): string {
   }
 }
 
-/** Whether a stream was lost with its link or refused by its agent: what it carried may be sent on another. */
+/** Whether a stream was lost with its link or never reached its target: what it carried may be sent on another. */
 export function isLost(error: StreamError): boolean {
-  return error.code === "none" || error.code === "refused" || error.code === "draining";
+  return error.code === "none" || error.code === "draining" || UNREACHED.has(error.code);
+}
+
+/** The target was not even connected to, so doing it elsewhere is not doing it twice. */
+const UNREACHED = new Set<ErrorName>(["refused", "targetRefused", "targetUnreachable", "targetDns"]);
+
+/** Whether nothing of a request can have been done: it may be sent again also when it is not idempotent. */
+export function isUndone(failure: Failure | undefined): boolean {
+  return failure === "connection_limit_reached" || failure === "connection_refused" ||
+    failure === "destination_ip_unroutable" || failure === "dns_error";
 }

@@ -21,6 +21,8 @@ export interface Visit {
   readonly startMs: number;
   /** The service, once a route was found. */
   service: string;
+  /** The agent that was asked last. */
+  agent?: string;
 }
 
 /** The little of a Request that Hono looks at. Everything else is in the visit, which handlers get beside it. */

@@ -213,10 +213,18 @@ function plainAnswer(status: number, reason: string): Buffer {
   return Buffer.from(formatHead({ status, reason, fields }) + body, "latin1");
 }
 
-/** A socket file that nobody listens on any more is left over from a process that was killed. */
+/**
+ * Removes a socket file that nobody listens on any more: it is left over from a process that was killed.
+ *
+ * @throws {ListenFault} Another process listens there, or it is no socket.
+ */
 export async function removeStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
   // Dialling any other file is refused like dialling a stale socket, and that file is somebody's.
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
+  if (!found.isSocket()) {
+    throw new ListenFault(`Cannot listen on unix:${path}: it is there and is no socket, choose another path`);
+  }
   const inUse = await new Promise<boolean>((resolve) => {
     const probe = net.connect(path);
     probe.on("connect", () => resolve(true));
@@ -237,15 +245,48 @@ export async function removeStale(path: string): Promise<void> {
 export function listenFault(at: ListenAt, error: NodeJS.ErrnoException): ListenFault {
   if (error instanceof ListenFault) return error;
   const where = "path" in at ? `unix:${at.path}` : `${at.host}:${at.port}`;
-  const reasons: Record<string, string> = {
-    EADDRINUSE: "the port is taken, stop the process that has it or choose another port",
-    EACCES: "it is forbidden, choose a port over 1023 or run with CAP_NET_BIND_SERVICE",
-    EADDRNOTAVAIL: "the address is not one of this machine, 0.0.0.0 means all of them",
-    // Deno says so for the same.
-    EINVAL: "the address is not one of this machine, 0.0.0.0 means all of them",
-    ENOTFOUND: "the name has no address",
-    ENOENT: "the directory does not exist, create it",
-  };
-  const reason = reasons[error.code ?? ""] ?? error.message;
+  const reasons = "path" in at
+    ? PATH_REASONS
+    : at.port > 0 && at.port < 1024
+    ? LOW_PORT_REASONS
+    : PORT_REASONS;
+  const code = error.code ?? (error.message.startsWith("Failed to listen") ? SILENT : "unknown");
+  const reason = reasons[code] ?? error.message;
   return new ListenFault(`Cannot listen on ${where}: ${reason}`, { cause: error });
 }
+
+const ALLOW = "allow it in the seccomp profile, the sandbox or the seal of this process";
+
+/** Stands for no code at all: so Bun tells that the kernel denied it the socket itself. */
+const SILENT = "";
+
+const PORT_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is taken, stop the process that has it or choose another port",
+  EACCES: `it is forbidden here (EACCES), ${ALLOW}`,
+  EPERM: `it is forbidden here (EPERM), ${ALLOW}`,
+  [SILENT]: `it is forbidden here, ${ALLOW}`,
+  EADDRNOTAVAIL: "the address is not one of this machine, 0.0.0.0 means all of them",
+  // Deno says so for the same.
+  EINVAL: "the address is not one of this machine, 0.0.0.0 means all of them",
+  ENOTFOUND: "the name has no address",
+};
+
+const LOW_PORT_REASONS: Readonly<Record<string, string>> = {
+  ...PORT_REASONS,
+  EACCES: "it is forbidden, choose a port over 1023 or run with CAP_NET_BIND_SERVICE",
+};
+
+/** A unix socket has a path and no port. */
+const PATH_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "something else is there, stop the process that has it or choose another path",
+  EACCES:
+    "it is forbidden here (EACCES), let this user write to the folder, and allow it in the sandbox or seal",
+  EPERM: `it is forbidden here (EPERM), ${ALLOW}`,
+  [SILENT]: `it is forbidden here, ${ALLOW}`,
+  EROFS: "the file system is read-only, choose a path on another one",
+  // The kernel holds 107 bytes.
+  EINVAL: "the path is too long for a socket, choose one of at most 107 bytes",
+  ENAMETOOLONG: "the path is too long for a socket, choose one of at most 107 bytes",
+  ENOENT: "the directory does not exist, create it",
+  ENOTDIR: "a part of the path is no directory, choose another path",
+};

@@ -17,7 +17,15 @@ import { clearTimeout, setTimeout } from "node:timers";
 import { connect as connectTls } from "node:tls";
 import { isUpgradeAnswer, upgradeHeaders } from "./handshake.ts";
 import { type Link, LinkError } from "./link.ts";
-import { authority, connectThroughProxy, type Environment, isLoopback, proxyFor } from "./proxy.ts";
+import {
+  authority,
+  connectThroughProxy,
+  type Environment,
+  isLoopback,
+  type ProxyAddress,
+  proxyFor,
+  proxyVariable,
+} from "./proxy.ts";
 import { readRefusal } from "./refusal.ts";
 import { printable, wrapWebSocket } from "./websocket.ts";
 
@@ -51,6 +59,8 @@ export interface DialOptions {
 /** Of foreign text in a message. */
 const DETAIL_CHARS_MAX = 300;
 
+const NO_TLS = "it speaks no TLS: use ws://, or the port that serves TLS";
+
 /** The causes people meet, each with what to do. */
 const CURES: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there (ECONNREFUSED): is the gateway running, and is the port right",
@@ -59,6 +69,9 @@ const CURES: Readonly<Record<string, string>> = {
   ENOTFOUND: "there is no such host name (ENOTFOUND): check the URL and the name servers",
   EAI_AGAIN: "the name servers do not answer (EAI_AGAIN)",
   CERT_HAS_EXPIRED: "its certificate has expired (CERT_HAS_EXPIRED)",
+  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
+  ERR_SSL_HTTP_REQUEST: NO_TLS,
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)",
 };
 
@@ -119,7 +132,7 @@ async function openSocket(options: DialOptions, where: string, signal: AbortSign
   const proxy = proxyFor(secure, { host, port }, options.env ?? {});
   const socket = proxy === undefined
     ? await opened(connectNet({ host, port }), "connect", where, signal)
-    : await connectThroughProxy(proxy, { host, port }, signal);
+    : await throughProxy(proxy, { host, port, secure }, options.env ?? {}, signal);
   if (!secure) return socket;
   const tls = connectTls({
     ...options.tls,
@@ -130,6 +143,23 @@ async function openSocket(options: DialOptions, where: string, signal: AbortSign
     ALPNProtocols: ["http/1.1"],
   });
   return await opened(tls, "secureConnect", where, signal);
+}
+
+/** Connects through the proxy; a failure says who named it, as many do not know that their environment does. */
+async function throughProxy(
+  proxy: ProxyAddress,
+  { host, port, secure }: { readonly host: string; readonly port: number; readonly secure: boolean },
+  env: Environment,
+  signal: AbortSignal,
+): Promise<Socket> {
+  try {
+    return await connectThroughProxy(proxy, { host, port }, signal);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof LinkError)) throw error;
+    const name = proxyVariable(secure, env);
+    const whence = `the proxy comes from ${name}, and no_proxy=${host} excepts this host`;
+    throw new LinkError(`${error.message}; ${whence}`, error.permanent, { cause: error });
+  }
 }
 
 /** Waits until the socket is usable, or fails with a sentence; the socket is destroyed then. */

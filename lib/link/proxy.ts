@@ -61,11 +61,16 @@ export function isLoopback(host: string): boolean {
  */
 export function proxyFor(secure: boolean, target: ProxyTarget, env: Environment): ProxyAddress | undefined {
   if (isLoopback(target.host)) return undefined;
-  const read = (name: string): string | undefined => env[name] ?? env[name.toUpperCase()];
-  const name = secure ? "https_proxy" : "http_proxy";
-  const value = read(name) ?? read("all_proxy") ?? "";
-  if (value.trim() === "" || isExcepted(target, read("no_proxy") ?? "")) return undefined;
+  const value = env[proxyVariable(secure, env)] ?? "";
+  if (value.trim() === "" || isExcepted(target, env["no_proxy"] ?? env["NO_PROXY"] ?? "")) return undefined;
   return parseProxy(value.trim());
+}
+
+/** The variable that names the proxy, as it is written in the environment; one that is not set when none does. */
+export function proxyVariable(secure: boolean, env: Environment): string {
+  const name = secure ? "https_proxy" : "http_proxy";
+  const names = [name, name.toUpperCase(), "all_proxy", "ALL_PROXY"];
+  return names.find((each) => env[each] !== undefined) ?? name;
 }
 
 /**

@@ -41,8 +41,10 @@ export interface ReceiverHost extends BudgetHolder {
   /** @param queued Whether bytes that wait to be sent count too: those are not in the session's window. @default true */
   stalest(queued?: boolean): StalestStream | undefined;
   readonly rttMs: number;
-  /** Puts credit on the wire; stream 0 is the session. */
-  sendCredit(streamId: number, bytes: number): void;
+  readonly sender: {
+    /** Puts credit on the wire; stream 0 is the session. */
+    credit(streamId: number, bytes: number): void;
+  };
 }
 
 export class Receiver {
@@ -136,7 +138,7 @@ export class Receiver {
     if (nowMs - stream.lastCreditMs < 2 * Math.max(1, this.#host.rttMs)) this.#grow(stream);
     stream.lastCreditMs = nowMs;
     const credit = window.takeCredit(1);
-    if (credit > 0) this.#host.sendCredit(stream.id, credit);
+    if (credit > 0) this.#host.sender.credit(stream.id, credit);
   }
 
   /** Brings a stream that the peer opened, with the window of our HELLO, to what the round trip asks for. */
@@ -145,7 +147,7 @@ export class Receiver {
     if (wanted <= stream.receiveWindow.windowBytes) return;
     this.#resize(stream, wanted);
     const credit = stream.receiveWindow.takeCredit(1);
-    if (credit > 0) this.#host.sendCredit(stream.id, credit);
+    if (credit > 0) this.#host.sender.credit(stream.id, credit);
   }
 
   /** Takes a stream that closed out of the windows. What it still holds is released by its reader, or shed. */
@@ -199,7 +201,7 @@ export class Receiver {
 
   #returnSessionCredit(): void {
     const credit = this.window.takeCredit(this.window.windowBytes / 4);
-    if (credit > 0) this.#host.sendCredit(0, credit);
+    if (credit > 0) this.#host.sender.credit(0, credit);
   }
 }
 

@@ -113,9 +113,9 @@ export class Session implements StreamHost, ReceiverHost {
 
   /** True while new streams may be opened: the peer is known and not leaving, and there is room. */
   get open(): boolean {
-    return this.#hello !== undefined && !this.#ended && !this.#goAwayReceived && !this.#streams.retiring &&
+    return !this.#goAwayReceived && !this.#streams.retiring &&
       !this.#receiver.full && !this.sender.congested &&
-      this.#streams.ownCount < Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
+      this.ownStreams < (this.ownStreamsMax ?? 0);
   }
 
   /** True once either side said GOAWAY. */
@@ -149,9 +149,15 @@ export class Session implements StreamHost, ReceiverHost {
     return stream;
   }
 
-  /** How many streams the peer lets this side open; `undefined` before its HELLO and after the end. */
-  get openStreamsMax(): number | undefined {
-    return this.#ended ? undefined : this.#hello?.streamsMax;
+  /** Streams that are open and were opened by this side. */
+  get ownStreams(): number {
+    return this.#streams.ownCount;
+  }
+
+  /** How many streams this side may open; `undefined` before the peer's HELLO and after the end. */
+  get ownStreamsMax(): number | undefined {
+    if (this.#ended || this.#hello === undefined) return undefined;
+    return Math.min(this.#hello.streamsMax, this.#options.openStreamsMax ?? Infinity);
   }
 
   /** Tells the peer what this side sees of itself. @param fields As `encodeFields`, at most `REPORT_BYTES_MAX`. */
@@ -205,10 +211,6 @@ export class Session implements StreamHost, ReceiverHost {
   sendReset(stream: Stream, code: ErrorName, detail: string): void {
     this.sender.frame(FrameType.reset, 0, stream.id, encodeFarewell(code, detail));
     this.#options.onStreamReset?.(code, false);
-  }
-
-  sendCredit(streamId: number, bytes: number): void {
-    this.sender.credit(streamId, bytes);
   }
 
   release(stream: Stream, bytes: number): void {

@@ -1,9 +1,8 @@
 /**
  * One stream of a session: one request, or one connection.
  *
- * Data is pushed to the stream's sink as it comes and must be acknowledged with `consumed` once it has really been
- * passed on; that, and nothing else, lets the other side send more. Writing beyond the credit queues and returns
- * false; the sink's `onDrain` says when to go on.
+ * Data is pushed to the sink, and acknowledged with `consumed` once it was passed on: only that lets the other side
+ * send more. Writing beyond the credit queues and returns false, until `onDrain`.
  *
  * @module
  */
@@ -11,7 +10,7 @@ import { assert } from "../assert.ts";
 import type { ErrorName } from "../wire/errors.ts";
 import { encodeFields } from "../wire/head.ts";
 import { bodyRoom } from "../wire/open.ts";
-import type { MemoryBudget } from "./budget.ts";
+import { type MemoryBudget, PRESSURE_HIGH } from "./budget.ts";
 import { SendQueue } from "./send_queue.ts";
 import { ReceiveWindow, SendWindow } from "./window.ts";
 
@@ -30,17 +29,14 @@ export interface StreamSink {
   onDrain(): void;
   /** What was queued when this side ended has left: for those who owe credit for it. */
   onLastDrain?(): void;
-  /** The stream is over at once, for whatever reason; what was queued is gone. */
+  /** The stream is over at once; what was queued is gone. */
   onReset(error: StreamError): void;
 }
 
 /** Why a stream was cut off. Expected: it is a value that sinks are given. */
 export class StreamError extends Error {
   override name = "StreamError";
-  /**
-   * @param code The code on the wire, or what it would be.
-   * @param remote Whether the other side ended it.
-   */
+  /** @param code The code on the wire, or what it would be. @param remote Whether the other side ended it. */
   constructor(readonly code: ErrorName, message: string, readonly remote: boolean) {
     super(message);
   }
@@ -119,6 +115,11 @@ export class Stream {
     return this.#remoteEnded;
   }
 
+  /** True while memory is short and nothing could leave: what is written now would all be held. */
+  get full(): boolean {
+    return this.#host.budget.pressure >= PRESSURE_HIGH && this.#roomBytes() === 0;
+  }
+
   /** Bytes written that wait for credit or for the link. */
   get queuedBytes(): number {
     return this.#queue.bytes;
@@ -148,7 +149,6 @@ export class Stream {
 
   /**
    * Sends body bytes.
-   *
    * @param owned Whether the chunk may be kept. Else it is valid during the call only: what has to wait is copied.
    * @returns False when it has to wait: stop until `onDrain`.
    */

@@ -20,6 +20,9 @@ export interface Attachment {
   readonly namespace: string;
   /** The image, from the token; empty when it was not enrolled. */
   readonly image: string;
+  /** What its token lets it call: services, `*` for any; and hosts outside. */
+  readonly reach: readonly string[];
+  readonly egress: boolean;
   readonly services: readonly string[];
   /** Those of the services that are raw connections. */
   readonly tcp: ReadonlySet<string>;
@@ -106,12 +109,12 @@ export class Registry {
       // Equally busy links take turns.
       const candidate =
         list[list.length > COMPARED_MAX ? random(list.length) : (this.#turn + i) % list.length]!;
-      if (candidate.session === except || !candidate.session.open) continue;
+      if (candidate.session === except || !isFree(candidate, kind)) continue;
       if (!best || candidate.session.streamsOpen < best.session.streamsOpen) best = candidate;
     }
     this.#turn = (this.#turn + 1) & 0xffff;
     // Drawing may have hit only links that are full; then all are asked.
-    return best ?? list.find((candidate) => candidate.session !== except && candidate.session.open);
+    return best ?? list.find((candidate) => candidate.session !== except && isFree(candidate, kind));
   }
 
   /** Whether a link serves it now, or did since the start. */
@@ -124,6 +127,11 @@ export class Registry {
     if (this.#byService.tcp.has(service)) return "tcp";
     if (this.#byService.http.has(service)) return "http";
     return this.#seen.get(service);
+  }
+
+  /** Whether the links that stand serve it in another way: raw, or as HTTP. What comes later must do as they do. */
+  isServedOtherwise(service: string, kind: ServiceKind): boolean {
+    return this.#byService[kind === "tcp" ? "http" : "tcp"].has(service);
   }
 
   /** How many links a service has. */
@@ -153,6 +161,14 @@ export class Registry {
     }
     return totals;
   }
+}
+
+/** Raw connections may stand for days: they never get the last quarter of a link, which is for requests. */
+const RAW_SHARE_MAX = 3 / 4;
+
+function isFree({ session }: Attachment, kind: ServiceKind): boolean {
+  return session.open &&
+    (kind === "http" || session.ownStreams < RAW_SHARE_MAX * (session.ownStreamsMax ?? 0));
 }
 
 function kindIn(attachment: Attachment, service: string): ServiceKind {

@@ -9,6 +9,7 @@
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { BunSocket } from "./bun_socket.ts";
 import { ConnectError } from "./connect_tls.ts";
 
 /** What a socket tells its owner. */
@@ -32,6 +33,11 @@ export interface DialOutcome {
   onConnect(socket: ByteSocket): void;
   /** @param cause What `connect` failed with, a system error, or a `ConnectError`. */
   onFailure(cause: unknown): void;
+}
+
+/** Whether it has addresses and can be reset. */
+function isNet(socket: Duplex): socket is net.Socket {
+  return socket instanceof net.Socket || (socket as unknown) instanceof BunSocket;
 }
 
 /** How long a connection may be silent before the kernel asks whether the peer is still there. */
@@ -65,7 +71,7 @@ export class ByteSocket {
       this.#closed = true;
       this.#sink?.onClose(this.#error);
     });
-    if (socket instanceof net.Socket) {
+    if (isNet(socket)) {
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEPALIVE_MS);
     }
@@ -102,21 +108,21 @@ export class ByteSocket {
 
   /** The address of this end, without brackets; empty for a unix socket. */
   get localAddress(): string {
-    return this.#socket instanceof net.Socket ? this.#socket.localAddress ?? "" : "";
+    return isNet(this.#socket) ? this.#socket.localAddress ?? "" : "";
   }
 
   /** The port of this end; 0 when it has none. */
   get localPort(): number {
-    return this.#socket instanceof net.Socket ? this.#socket.localPort ?? 0 : 0;
+    return isNet(this.#socket) ? this.#socket.localPort ?? 0 : 0;
   }
 
   /** The peer's address, without brackets; empty for a unix socket. */
   get remoteAddress(): string {
-    return this.#socket instanceof net.Socket ? this.#socket.remoteAddress ?? "" : "";
+    return isNet(this.#socket) ? this.#socket.remoteAddress ?? "" : "";
   }
 
   get remotePort(): number {
-    return this.#socket instanceof net.Socket ? this.#socket.remotePort ?? 0 : 0;
+    return isNet(this.#socket) ? this.#socket.remotePort ?? 0 : 0;
   }
 
   /**
@@ -146,7 +152,7 @@ export class ByteSocket {
   /** Breaks the connection off so that the peer can tell it from an end (RST, where the socket has that). */
   reset(): void {
     if (this.#closed) return;
-    if (this.#socket instanceof net.Socket) this.#socket.resetAndDestroy();
+    if (isNet(this.#socket)) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 }

@@ -9,10 +9,21 @@
  */
 import { Buffer } from "node:buffer";
 import net from "node:net";
+import { BunSocket } from "./bun_socket.ts";
 import { runtimeName } from "./runtime.ts";
 
 /** Where to: a host and a port, or the path of a unix socket. */
 export type TcpAddress = { host: string; port: number } | { path: string };
+
+/**
+ * Dials for a `ByteSocket`, and for nothing else: on Bun there is no more of the socket than that uses.
+ *
+ * @param onRead As below.
+ */
+export function connectRaw(address: TcpAddress, onRead: (chunk: Uint8Array) => boolean): net.Socket {
+  if (runtimeName !== "bun") return connectTcp(address, onRead);
+  return BunSocket.dial(address) as unknown as net.Socket;
+}
 
 /** Bytes that are read at once. */
 const READ_BYTES = 64 * 1024;

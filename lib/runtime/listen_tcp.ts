@@ -5,7 +5,9 @@
  */
 import { chmodSync, rmSync } from "node:fs";
 import net from "node:net";
+import { BunSocket } from "./bun_socket.ts";
 import { ByteSocket } from "./byte_socket.ts";
+import { runtimeName } from "./runtime.ts";
 
 /** Where to listen. A unix socket of a process that is gone must have been removed before. */
 export type TcpListenAddress = { host: string; port: number } | { path: string };
@@ -28,12 +30,15 @@ export interface TcpListener {
   close(): void;
 }
 
+/** Of a unix socket: for its user and group. */
+const SOCKET_MODE = 0o660;
+
 /** @throws {NodeJS.ErrnoException} When the address cannot be had. */
 export function listenTcp(at: TcpListenAddress, options: TcpListenOptions): Promise<TcpListener> {
   const { connectionsMax, onConnection, onRefused } = options;
   let open = 0;
   // Counted here: where the server refuses by itself, one runtime does not tell.
-  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+  const take = (socket: net.Socket): void => {
     if (open >= connectionsMax) {
       onRefused?.();
       socket.on("error", () => {});
@@ -42,7 +47,9 @@ export function listenTcp(at: TcpListenAddress, options: TcpListenOptions): Prom
     open++;
     socket.on("close", () => open--);
     onConnection(new ByteSocket(socket));
-  });
+  };
+  if (runtimeName === "bun") return new Promise((resolve) => resolve(listenOnBun(at, take)));
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, take);
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     const listening = (): void => {
@@ -63,10 +70,33 @@ export function listenTcp(at: TcpListenAddress, options: TcpListenOptions): Prom
   });
 }
 
+function listenOnBun(at: TcpListenAddress, take: (socket: net.Socket) => void): TcpListener {
+  const listener = BunSocket.listen(at, (socket) => take(socket as unknown as net.Socket));
+  if (!("path" in at)) {
+    const port = listener.port ?? 0;
+    return {
+      address: `${at.host.includes(":") ? `[${at.host}]` : at.host}:${port}`,
+      port,
+      close: () => listener.stop(),
+    };
+  }
+  const close = (): void => {
+    listener.stop();
+    rmSync(at.path, { force: true });
+  };
+  try {
+    // Whoever may open the socket may use what is behind it; containers often run as another user of the same group.
+    chmodSync(at.path, SOCKET_MODE);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { address: `unix:${at.path}`, port: 0, close };
+}
+
 function describe(server: net.Server, at: TcpListenAddress): TcpListener {
   if ("path" in at) {
-    // Whoever may open the socket may use what is behind it; containers often run as another user of the same group.
-    chmodSync(at.path, 0o660);
+    chmodSync(at.path, SOCKET_MODE);
     const close = (): void => {
       server.close();
       rmSync(at.path, { force: true });

@@ -16,9 +16,11 @@ export interface Permission {
   readonly name: "net" | "run" | "ffi" | "write" | "read" | "env" | "sys";
   readonly host?: string;
   readonly path?: string;
+  /** Of `run`: a program. */
+  readonly command?: string;
 }
 
-/** Tells whether a permission is granted, without asking the user for it. */
+/** Tells whether a permission is granted, without asking the user for it. What is granted in part cannot be listed. */
 export type Permissions = (permission: Permission) => boolean;
 
 interface DenoGlobal {

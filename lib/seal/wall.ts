@@ -26,6 +26,8 @@ export const LISTENERS_MAX = 1_024;
 export const TABLE_BYTES_MAX = 64 << 20;
 /** The kernel gives about 4 KiB at a time, whatever is asked for. */
 const READ_BYTES = 64 << 10;
+/** The only fault where Deno has not every permission: no table could be read, and one sentence says it. */
+export const DENO_FAULT = "Deno runs without --allow-all and cannot read /proc: the wall is unknown";
 /** In the list of multicast groups, the line of `lo` and the lines of the groups of any interface. */
 const IGMP_LO = /^\d+\tlo *:/;
 const IGMP_GROUP = /^\t+[0-9A-F]{8} /;
@@ -85,6 +87,9 @@ interface Findings {
  */
 export async function auditWall(options: AuditOptions = {}): Promise<WallReport> {
   const { proc = "/proc", interfaces = (): string[] => Object.keys(networkInterfaces()) } = options;
+  if (await isDeniedByDeno(`${proc}/self/net`)) {
+    return { state: "unknown", listeners: [], listenersTotal: 0, exposedTotal: 0, faults: [DENO_FAULT] };
+  }
   const found: Findings = { loopback: [], beyond: [], loopbackTotal: 0, beyondTotal: 0, faults: [] };
   const net = await exists(`${proc}/self/net`, found) ? `${proc}/self/net` : `${proc}/net`;
   const hasIpv6 = await exists(`${net}/if_inet6`, found);
@@ -107,6 +112,16 @@ export async function auditWall(options: AuditOptions = {}): Promise<WallReport>
   const state = exposedTotal > 0 ? "broken" : found.faults.length > 0 ? "unknown" : "whole";
   const listenersTotal = found.beyondTotal + found.loopbackTotal;
   return { state, listeners, listenersTotal, exposedTotal, faults: found.faults };
+}
+
+/** Whether the permissions of Deno are in the way; below `/proc` they are all or nothing. */
+async function isDeniedByDeno(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return false;
+  } catch (error) {
+    return error instanceof Error && error.name === "NotCapable";
+  }
 }
 
 /** Whether a path is there. One that cannot be asked for counts as there and is a fault. */

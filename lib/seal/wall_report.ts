@@ -7,7 +7,14 @@
  * @module
  */
 import { printable } from "../printable.ts";
-import { type AuditOptions, auditWall, type Listener, type WallReport, type WallState } from "./wall.ts";
+import {
+  type AuditOptions,
+  auditWall,
+  DENO_FAULT,
+  type Listener,
+  type WallReport,
+  type WallState,
+} from "./wall.ts";
 
 /** Exposed sockets that are named to the gateway. */
 export const CLAIM_EXPOSED_MAX = 16;
@@ -148,7 +155,9 @@ function advice(report: WallReport): string[] {
       "No interface but lo is up; bind to 127.0.0.1 all the same, in case there is a network one day",
     );
   }
-  if (report.faults.length > 0) {
+  if (report.faults[0] === DENO_FAULT) {
+    lines.push("Start the audit with deno run --allow-all, or on Bun: nothing less can read /proc");
+  } else if (report.faults.length > 0) {
     lines.push("Run the audit on Linux, in the container itself, where its /proc can be read");
   }
   return lines;

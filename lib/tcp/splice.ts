@@ -56,6 +56,9 @@ export interface SpliceOptions {
   onDone(facts: SpliceFacts): void;
 }
 
+/** How often a connection that is not read, as memory is short, looks whether it may be. */
+const FULL_RETRY_MS = 100;
+
 /** How often the idle timer looks in its time; so it ends a connection at most half of its time too late. */
 const IDLE_LOOKS = 4;
 
@@ -66,6 +69,7 @@ export class Splice implements StreamSink {
   #socket: ByteSocket | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #standTimer: ReturnType<typeof setTimeout> | undefined;
+  #fullTimer: ReturnType<typeof setTimeout> | undefined;
   /** Came before there was a socket; bounded by the window, as nothing of it is acknowledged. */
   #waiting: Uint8Array[] = [];
   #pendingBytes = 0;
@@ -119,6 +123,7 @@ export class Splice implements StreamSink {
     if (this.#streamEnded) socket.end();
     // What it reads from here on comes later than this turn.
     socket.start(this.#fromSocket);
+    if (this.#stream.full) this.#hold();
     if (!this.#done && first !== undefined && first.length > 0) this.#read(first);
   }
 
@@ -153,7 +158,8 @@ export class Splice implements StreamSink {
 
   onDrain(): void {
     this.#moved = true;
-    this.#socket?.resume();
+    if (this.#stream.full) this.#hold();
+    else this.#socket?.resume();
   }
 
   onReset(error: StreamError): void {
@@ -194,6 +200,18 @@ export class Splice implements StreamSink {
     this.#moved = true;
     this.#readBytes += chunk.length;
     if (!this.#stream.write(chunk)) this.#socket!.pause();
+    else if (this.#stream.full) this.#hold();
+  }
+
+  /** Leaves the socket unread while all of it would have to be kept here: the kernel holds it, and then its sender. */
+  #hold(): void {
+    this.#socket?.pause();
+    this.#fullTimer ??= setTimeout(() => {
+      this.#fullTimer = undefined;
+      if (this.#done || this.#stream.queuedBytes > 0) return;
+      if (this.#stream.full) this.#hold();
+      else this.#socket?.resume();
+    }, FULL_RETRY_MS);
   }
 
   #write(chunk: Uint8Array): void {
@@ -215,6 +233,7 @@ export class Splice implements StreamSink {
     this.#done = true;
     clearInterval(this.#timer);
     clearTimeout(this.#standTimer);
+    clearTimeout(this.#fullTimer);
     this.#waiting = [];
     if (tell && code !== undefined) this.#stream.reset(code, detail);
     if (by !== "closed") this.#socket?.reset();

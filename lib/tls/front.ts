@@ -54,6 +54,9 @@ export interface TlsFrontOptions {
   readonly connectionsMax?: number;
 }
 
+/** Where the inner server listens, and so where connections to it come from. */
+const INNER_HOST = "127.0.0.1";
+
 /** The inner listener is in this process: when it has not taken a connection by then, it never will. */
 const INNER_CONNECT_TIMEOUT_MS = 5_000;
 
@@ -122,11 +125,15 @@ export class TlsFront {
   /**
    * Finds the visitor of a request that the inner server got.
    *
-   * @param remotePort `request.socket.remotePort`, at the inner server.
+   * @param remoteAddress `request.socket.remoteAddress` at the inner server. A local user can have the same port at
+   *   another loopback address.
+   * @param remotePort `request.socket.remotePort` there.
    * @returns Undefined when the connection did not come through this front: refuse it.
    */
-  visitorOf(remotePort: number | undefined): Visitor | undefined {
-    return remotePort === undefined ? undefined : this.#visitors.get(remotePort);
+  visitorOf(remoteAddress: string | undefined, remotePort: number | undefined): Visitor | undefined {
+    const { innerHost = INNER_HOST } = this.#options;
+    if (remoteAddress !== innerHost || remotePort === undefined) return undefined;
+    return this.#visitors.get(remotePort);
   }
 
   /** Takes up a renewed default certificate. Call it after each renewal; see `TlsListener.refresh`. */
@@ -149,7 +156,7 @@ export class TlsFront {
   }
 
   #splice({ stream, remoteAddress, remotePort, serverName }: TlsConnection): void {
-    const { innerPort, innerHost = "127.0.0.1" } = this.#options;
+    const { innerPort, innerHost = INNER_HOST } = this.#options;
     const inner = net.connect({ host: innerHost, port: innerPort, allowHalfOpen: true });
     let key: number | undefined;
     let timer = setTimeout(() => abort(), INNER_CONNECT_TIMEOUT_MS);

@@ -35,6 +35,8 @@ function app(isReady = true, change: Partial<Attachment> = {}): ReturnType<typeo
       agent: "box",
       tokenId: "secret-token-id",
       namespace: "shop",
+      reach: [],
+      egress: false,
       image: "",
       services: ["web"],
       tcp: new Set<string>(),
@@ -123,7 +125,7 @@ describe("with the token", () => {
       links: [{
         ...{ agent: "box", peer: "192.0.2.1:4711", services: ["web"], since: "1970-01-01T00:00:00.000Z" },
         ...{ streams: 3, roundTripMs: 1.235, leaving: false, claimed: { hostname: "h" } },
-        ...{ namespace: "shop", image: "", tcp: [] },
+        ...{ namespace: "shop", image: "", tcp: [], reach: [], egress: false },
         wall: { state: "unknown", listeners: 0, exposed: [], faults: ["No report has come"] },
       }],
     });

@@ -53,14 +53,14 @@ test("the list shows who serves what until when, and in which state", async () =
   expect(listTokens(data, NOW_MS)).toMatch(/^No token was minted yet: netwall-gateway token /);
   await mint(options(data), NOW_MS);
   await mint(options(data, { name: "old", serve: [], ttlMs: 1000 }), NOW_MS - 5000);
-  await mint(options(data, { name: "gone", serve: ["*"] }), NOW_MS);
+  await mint(options(data, { name: "gone", serve: ["*"], reach: ["db", "user"], egress: true }), NOW_MS);
   revokeTokens(data, "gone", NOW_MS);
   const lines = listTokens(data, NOW_MS).trimEnd().split("\n");
   expect(lines).toHaveLength(4);
-  expect(lines[0]).toMatch(/^ID +AGENT +SERVES +EXPIRES +STATE$/);
-  expect(lines[1]).toMatch(/^\S+ +web-1 +web,api +2026-01-02 +valid$/);
-  expect(lines[2]).toMatch(/^\S+ +old +- +2025-12-31 +expired$/);
-  expect(lines[3]).toMatch(/^\S+ +gone +\* +2026-01-02 +revoked$/);
+  expect(lines[0]).toMatch(/^ID +AGENT +SERVES +MAY CALL +EXPIRES +STATE$/);
+  expect(lines[1]).toMatch(/^\S+ +web-1 +web,api +- +2026-01-02 +valid$/);
+  expect(lines[2]).toMatch(/^\S+ +old +- +- +2025-12-31 +expired$/);
+  expect(lines[3]).toMatch(/^\S+ +gone +\* +db,user,outside +2026-01-02 +revoked$/);
 });
 
 test("a token is revoked by its id, by itself, or by its agent's name", async () => {

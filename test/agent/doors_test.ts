@@ -4,6 +4,7 @@
  * @module
  */
 import { afterEach, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { loadConfig } from "../../lib/config/load.ts";
 import { ListenFault } from "../../lib/http/visitor_server.ts";
 import { Gateway, keptLog } from "../doors/gateway_end.ts";
 import { TcpEnd } from "../e2e/tcp_wall.ts";
+import { bunBinary, denoBinary, ROOT } from "../support/processes.ts";
 import { until } from "../support/session_pair.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -108,7 +110,31 @@ describe("openDoors()", () => {
     writeFileSync(file, "keep me");
     const third = await open({ reach: [`db=unix:${file}`] }).catch((error: unknown) => error);
     expect(third).toBeInstanceOf(ListenFault);
+    expect((third as Error).message).toContain("it is there and is no socket");
     expect(existsSync(file)).toBe(true);
+  });
+
+  test("a door that cannot be opened ends the program with 1 and one line", () => {
+    const rest = ["--gateway", "ws://127.0.0.1:1", "--token", "t", "--reach"];
+    const script = join(ROOT, "agent.ts");
+    const narrow = [denoBinary(), "run", "--no-prompt", "--no-remote", "--allow-env", script];
+    const cases: [string[], string, RegExp][] = [
+      [narrow, "127.0.0.1:5432", /on 127\.0\.0\.1:5432: start Deno with --allow-net=127\.0\.0\.1:5432$/],
+      [[bunBinary(), script], `unix:${folder()}`, /it is there and is no socket, choose another path$/],
+    ];
+    for (const [command, at, message] of cases) {
+      const [file = "", ...first] = command;
+      const { status, stdout, stderr } = spawnSync(file, [...first, ...rest, `db=${at}`], {
+        encoding: "utf8",
+        timeout: 20_000,
+      });
+      expect([at, status, stdout]).toEqual([at, 1, ""]);
+      const lines = stderr.trimEnd().split("\n");
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatch(/^netwall-agent: Cannot listen on /);
+      expect(lines[0]).toMatch(message);
+    }
+    expect(cases).toHaveLength(2);
   });
 
   test("after close nobody gets in, and those who are in stay", async () => {

@@ -7,11 +7,13 @@ import { afterEach, expect, test } from "bun:test";
 import net from "node:net";
 import process from "node:process";
 import { StartError } from "../../lib/agent/files.ts";
-import { AGENT_COMMANDS, AGENT_PROGRAM, explainAgentError } from "../../lib/agent/program.ts";
+import { AGENT_COMMANDS, AGENT_PROGRAM, explainAgentError, warnOfDoors } from "../../lib/agent/program.ts";
 import { runProgram } from "../../lib/cli/program.ts";
-import { ConfigError } from "../../lib/config/load.ts";
+import { agentConfig } from "../../lib/config/agent_config.ts";
+import { ConfigError, loadConfig } from "../../lib/config/load.ts";
 import { ListenFault } from "../../lib/http/visitor_server.ts";
 import { LinkError } from "../../lib/link/link.ts";
+import { keptLog } from "../doors/gateway_end.ts";
 
 const servers: net.Server[] = [];
 afterEach(() => {
@@ -121,11 +123,45 @@ test("doctor fails when there is no gateway at the address", async () => {
   expect(out).not.toContain("secret-token");
 });
 
+test("doors that the token does not allow are told once at the start, with the command that mints a better one", () => {
+  const seconds = Math.floor(Date.now() / 1000);
+  const tokenOf = (claims: Record<string, unknown>): string => {
+    const all = {
+      sub: "web-1",
+      serve: ["web"],
+      reach: [],
+      egress: false,
+      iat: seconds,
+      exp: seconds + 60,
+      ...claims,
+    };
+    return `e30.${btoa(JSON.stringify(all)).replace(/=+$/, "")}.c2ln`;
+  };
+  const told = (token: string, doors: { reach?: string[]; egress?: string }): Record<string, unknown>[] => {
+    const flags = { gateway: ["ws://127.0.0.1:1"], token, serve: ["web=http://127.0.0.1:1"], ...doors };
+    const { log, lines } = keptLog();
+    warnOfDoors(loadConfig({ schema: agentConfig, flags, env: {} }), token, log);
+    return lines;
+  };
+  const doors = { reach: ["db=127.0.0.1:0", "cache=127.0.0.1:0", "db=127.0.0.1:0"], egress: "127.0.0.1:0" };
+  expect(told(tokenOf({ reach: ["cache"] }), doors)).toMatchObject([{
+    level: "warn",
+    lacks: "--reach db, --egress",
+    cure:
+      "Mint a new one on the gateway: netwall-gateway token --name web-1 --serve web --reach db --reach cache --egress",
+  }]);
+  expect(told(tokenOf({ reach: ["db"], serve: [] }), { reach: ["db=127.0.0.1:0"] })).toEqual([]);
+  expect(told(tokenOf({ reach: ["*"], egress: true }), doors)).toEqual([]);
+  expect(told(tokenOf({}), {})).toEqual([]);
+  // Whether it is one at all the gateway says.
+  expect(told("no-token", doors)).toEqual([]);
+});
+
 test("what a user can mend has a message and a code, and a bug has none", () => {
   const known: readonly (readonly [unknown, number])[] = [
     [new ConfigError([{ path: "gateway", message: "no gateway is given" }] as never), 2],
     [new StartError("Cannot read x"), 2],
-    [new ListenFault("Cannot listen"), 2],
+    [new ListenFault("Cannot listen"), 1],
     [new LinkError("The gateway refused the agent", true), 3],
   ];
   for (const [error, code] of known) {

@@ -105,6 +105,22 @@ describe("WallWatch", () => {
     },
   );
 
+  test("serving settles with the first look that lets it serve, and not before", async () => {
+    const { watch, timers } = watching(["broken", "unknown", "whole"], { required: true });
+    let serving = false;
+    void watch.serving.then(() => serving = true);
+    await watch.start();
+    await timers.fire();
+    expect(serving).toBe(false);
+    await timers.fire();
+    await watch.serving;
+    watch.stop();
+    const free = watching(["broken"]);
+    await free.watch.start();
+    await free.watch.serving;
+    free.watch.stop();
+  });
+
   test("tells each look to the gateways, in fields that they take", async () => {
     const { watch, reports, timers } = watching(["broken", "whole", "unknown"]);
     await watch.start();

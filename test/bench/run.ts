@@ -22,6 +22,15 @@ import { type Sample, tables } from "./report.ts";
 
 const ROUNDS_MAX = 100;
 
+const OPTIONS = {
+  options: {
+    rounds: { type: "string" },
+    only: { type: "string", multiple: true, default: [] as string[] },
+    quick: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+} as const;
+
 const EXPERIMENTS = [...WEB_EXPERIMENTS, ...RAW_EXPERIMENTS];
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -62,16 +71,30 @@ function facts(command: string): Record<string, string> {
   };
 }
 
-/** The options, or the end of this process with what is wrong. */
+const NAMES = EXPERIMENTS.map((experiment) => experiment.name);
+
+const USAGE = `Usage: npm run bench -- [--rounds N] [--only NAME]… [--quick]
+
+  --rounds N    Rounds of all experiments, 1 to ${ROUNDS_MAX} (default 5, with --quick 1)
+  --only NAME   One experiment alone, may repeat: ${NAMES.join(", ")}
+  --quick       Short loads, and nothing is written
+  --help        Print this text`;
+
+/** The options, or the end of this process with the usage or what is wrong. */
 function options(): { rounds: number; only: readonly string[]; quick: boolean } {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: "string" },
-      only: { type: "string", multiple: true, default: [] },
-      quick: { type: "boolean", default: false },
-    },
-  });
-  const names = EXPERIMENTS.map((experiment) => experiment.name);
+  const read = (): ReturnType<typeof parseArgs<typeof OPTIONS>>["values"] => {
+    try {
+      return parseArgs(OPTIONS).values;
+    } catch (error) {
+      return fail(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    }
+  };
+  const values = read();
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    process.exit(0);
+  }
+  const names = NAMES;
   for (const name of values.only) {
     if (!names.includes(name)) fail(`There is no experiment "${name}": use one of ${names.join(", ")}`);
   }

@@ -35,16 +35,39 @@ interface Options {
   readonly quick: boolean;
 }
 
-/** The options, or the end of this process with what is wrong. */
+const NAMES = SCENARIOS.map(({ name }) => name);
+
+const USAGE = `Usage: npm run chaos -- [--quick] [--only NAME]… [--runtime ${RUNTIME_NAMES.join("|")}]
+
+  --quick          The short form: a few scenarios side by side
+  --only NAME      One scenario alone, may repeat: ${NAMES.join(", ")}
+  --runtime NAME   What gateway and agent run on (default bun)
+  --help           Print this text`;
+
+const OPTIONS = {
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] as string[] },
+    runtime: { type: "string", default: "bun" },
+    help: { type: "boolean", short: "h", default: false },
+  },
+} as const;
+
+/** The options, or the end of this process with the usage or what is wrong. */
 function options(): Options {
-  const { values } = parseArgs({
-    options: {
-      quick: { type: "boolean", default: false },
-      only: { type: "string", multiple: true, default: [] },
-      runtime: { type: "string", default: "bun" },
-    },
-  });
-  const names = SCENARIOS.map(({ name }) => name);
+  const read = (): ReturnType<typeof parseArgs<typeof OPTIONS>>["values"] => {
+    try {
+      return parseArgs(OPTIONS).values;
+    } catch (error) {
+      return fail(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    }
+  };
+  const values = read();
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    process.exit(0);
+  }
+  const names = NAMES;
   for (const name of values.only) {
     if (!names.includes(name)) fail(`There is no scenario "${name}": use one of ${names.join(", ")}`);
   }

@@ -183,7 +183,15 @@ describe("parseArguments()", () => {
     [RUN, ["--egress", "a", "--egress", "b"], /^--egress is given twice/],
     [RUN, ["--seal", "--seal=require"], /^--seal is given twice/],
     [RUN, ["--no-seal=require"], /^--no-seal takes no value: write --seal=false$/],
-    [RUN, ["--seal", "require"], /^unexpected argument "require"/],
+    [RUN, ["--seal", "require"], /^--seal takes a value only in the same word: write --seal=require$/],
+    [
+      RUN,
+      ["--require-wall", "true"],
+      /^--require-wall takes a value only in the same word: write --require-wall=true$/,
+    ],
+    [RUN, ["--seal", "--log-level", "debug", "require"], /^unexpected argument "require"/],
+    [RUN, ["--seal=require", "true"], /^unexpected argument "true"/],
+    [RUN, ["--no-seal", "true"], /^unexpected argument "true"/],
     [RUN, ["--no-reach"], /^unknown flag --no-reach/],
     [SERVE, [`--${"x".repeat(100_000)}`], /^unknown flag --x{30}…: --help lists all of them$/],
   ];
@@ -192,7 +200,27 @@ describe("parseArguments()", () => {
       expect(() => parseArguments(spec, argv)).toThrow(UsageError);
       expect(() => parseArguments(spec, argv)).toThrow(message);
     }
-    expect(faults).toHaveLength(29);
+    expect(faults).toHaveLength(33);
+  });
+
+  test("a command that is misspelt behind flags, or the second word of one, is named", () => {
+    const names = GATEWAY.commands.map(({ name }) => name);
+    const token = GATEWAY.commands[1]!;
+    const cases: [CommandSpec, string[], RegExp][] = [
+      [
+        SERVE,
+        ["--http", ":1", "tokn"],
+        /^unexpected argument "tokn": did you mean the command token \(it stands first\)$/,
+      ],
+      [token, ["revok", "x"], /did you mean the command token revoke \(it stands first\)$/],
+      [token, ["--name", "a", "quickstrat"], /did you mean the command quickstart /],
+      [SERVE, ["web=http://localhost"], /: a value follows its flag, --help lists them$/],
+    ];
+    for (const [spec, argv, message] of cases) {
+      expect(() => parseArguments(spec, argv, names)).toThrow(UsageError);
+      expect(() => parseArguments(spec, argv, names)).toThrow(message);
+    }
+    expect(cases).toHaveLength(4);
   });
 
   test("a token that lost its flag is not repeated whole", () => {

@@ -270,7 +270,9 @@ describe("raw connections, calls and the seal", () => {
     for (const value of ["required", "REQUIRE", "on", "off", "yes", "2", "req\nuire"]) {
       const [fault] = faultsOf(agentConfig, { env: { ...AGENT_ENV, NETWALL_SEAL: value } });
       expect([value, fault?.path, fault?.source]).toEqual([value, "seal", "NETWALL_SEAL"]);
-      expect(fault!.message).toMatch(/is no way to seal: write --seal or --seal=require$/);
+      expect(fault!.message).toMatch(
+        /is no way to seal: write true, false or require; as flags --seal or --seal=require$/,
+      );
       expect(fault!.message).not.toContain("\n");
     }
   });

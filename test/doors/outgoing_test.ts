@@ -206,7 +206,7 @@ describe("openOutgoing()", () => {
     going.socket.break();
     await until(() => going.failures.length > 0, "the failure");
     await settle();
-    expect(kinds(going)).toEqual(["cancelled"]);
+    expect(kinds(going)).toEqual(["left"]);
     expect(one.calls[0]!.sink.error?.code).toBe("cancelled");
     expect(going.done).toEqual([]);
     await until(() => one.isClean, "nothing to be left");

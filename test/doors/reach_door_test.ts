@@ -92,6 +92,29 @@ describe("the reach door", () => {
     ]);
   });
 
+  test("a program that leaves before the service stands is no warning", async () => {
+    const one = await gateway();
+    one.answer = () => {};
+    const { listener, lines } = await open({ sessions: () => [one.session] });
+    const program = await connect(listener.port);
+    program.write("query");
+    await one.call(0);
+    program.reset();
+    await until(() => lines.length > 0, "the log");
+    expect(lines).toMatchObject([{ level: "debug", message: "cannot reach a service", failure: "left" }]);
+  });
+
+  test("while no gateway is linked one call is a warning, and those right behind it are not", async () => {
+    const { listener, lines } = await open({});
+    const programs = await Promise.all([1, 2, 3, 4].map(() => connect(listener.port)));
+    for (const program of programs) expect(await program.gone()).toBe("ECONNRESET");
+    await until(() => lines.length === 4, "the log");
+    expect(lines.map(({ level, failure }) => [level, failure])).toEqual([
+      ["warn", "no_link"],
+      ...[2, 3, 4].map(() => ["debug", "no_link"]),
+    ]);
+  });
+
   test("of several gateways one that cannot help is passed over, and no byte goes to it", async () => {
     const [first, second] = [await gateway(), await gateway()];
     for (const each of [first, second]) {

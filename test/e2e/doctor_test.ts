@@ -8,7 +8,14 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { TestAuthority } from "../support/certificates.ts";
-import { type Exit, netwallCommand, type Runtime, useProcesses } from "../support/processes.ts";
+import {
+  denoBinary,
+  type Exit,
+  netwallCommand,
+  ROOT,
+  type Runtime,
+  useProcesses,
+} from "../support/processes.ts";
 import { findBinary } from "../support/services.ts";
 import { get, RawTarget, request } from "./raw.ts";
 import {
@@ -198,6 +205,45 @@ for (const [gatewayRuntime, agentRuntime] of CROSS) {
         /^FAIL tls 127\.0\.0\.1:\d+: the certificate is for other names: DNS:localhost/m,
       );
     });
+
+    test.skipIf(agentRuntime !== "deno")(
+      "with narrow permissions of Deno it blames these, and links all the same (skipped on bun)",
+      async () => {
+        const token = await mintFor(gateway.data, { name: "narrow" });
+        const port = gateway.port;
+        const doctor = async (net: string, ...args: string[]): Promise<string> => {
+          const narrow = ["run", "--no-prompt", "--no-remote", "--allow-env", `--allow-net=${net}`];
+          const command = [denoBinary(), ...narrow, join(ROOT, "agent.ts"), "doctor", ...args];
+          const child = processes.start(command, { env: { NETWALL_TOKEN: token } });
+          expect(await child.exit).toEqual(FAILED);
+          expect(child.stderr()).toBe("");
+          return child.stdout();
+        };
+        const web = ["--serve", "web=http://127.0.0.1:9"];
+        const door = join(processes.folder(), "door.sock");
+        const text = await doctor(
+          `localhost:${port}`,
+          ...["--gateway", `ws://localhost:${port}`, "--gateway", "wss://edge.test", ...web],
+          ...["--reach", "db=127.0.0.1:5432", "--reach", `db=unix:${door}`, "--seal"],
+        );
+        const lines = [
+          /^warn proc: Deno runs without --allow-all and cannot read \/proc\. Do this: Use Bun, or/m,
+          /^ok {3}name localhost: Deno allows to connect to port \d+ of it, and no more$/m,
+          /^ok {3}gateway ws:\/\/localhost:\d+\/\.netwall\/link: linked in /m,
+          /^FAIL name edge\.test: Deno does not allow it\. Do this: .*--allow-net=edge\.test:443 /m,
+          /^FAIL service web .*: Deno does not allow it\. Do this: .*--allow-net=127\.0\.0\.1:9 /m,
+          /^FAIL reach db on 127\.0\.0\.1:5432: Deno does not allow it\. Do this: .*--allow-net=127\.0\.0\.1:5432 /m,
+          /^FAIL reach db on unix:.*Do this: .*--allow-net=unix:\S+ --allow-read=\S+ --allow-write=\S+ /m,
+          // Never cut: it is there to be pasted.
+          /^warn sandbox: .* and 3 more: start it with deno run .* --allow-sys=hostname \S*agent\.ts …\. Do this/m,
+          /^warn wall: Deno runs without --allow-all and cannot read \/proc: the wall is unknown\. Do this: Use/m,
+        ];
+        for (const line of lines) expect(text).toMatch(line);
+        expect(lines).toHaveLength(9);
+        expect(text).not.toMatch(/resolv\.conf|Mount/);
+      },
+      TEST_MS_MAX,
+    );
 
     const unshare = process.getuid?.() === 0 ? findBinary("unshare") : undefined;
     test.skipIf(unshare === undefined)(

@@ -167,21 +167,22 @@ describe("EgressPolicy.judgeAddress()", () => {
       ],
       [
         policyOf().judgeName("10.0.0.5", 5432),
-        "egress to 10.0.0.5:5432 is refused: a private address, add --allow-egress 10.0.0.5:5432",
+        "egress to 10.0.0.5:5432 is refused: a private address, if that is meant, add --allow-egress 10.0.0.5:5432",
       ],
       [
         policy.judgeName("10.0.0.5", 5432),
         "egress to 10.0.0.5:5432 is refused: a private address, 0.0.0.0/0:5432 is too wide to mean it, " +
-        "add --allow-egress 10.0.0.5:5432",
+        "if that is meant, add --allow-egress 10.0.0.5:5432",
       ],
       [
         policy.judgeAddress("db.example", "::1", 5432),
-        "egress to db.example:5432 is refused: it resolves to ::1, a loopback address, add --allow-egress [::1]:5432",
+        "egress to db.example:5432 is refused: it resolves to ::1, a loopback address, if that is meant, " +
+        "add --allow-egress [::1]:5432",
       ],
       [
         policyOf().judgeName("169.254.169.254", 80),
         "egress to 169.254.169.254:80 is refused: a metadata address, which can hand out the credentials of the " +
-        "machine, add --allow-egress 169.254.169.254:80 only if that is meant",
+        "machine, if that is meant, add --allow-egress 169.254.169.254:80",
       ],
       [
         policy.judgeName("a\nb", 80),

@@ -18,6 +18,8 @@ import {
   type AdmissionEvent,
   type Call,
   LINK_SERVICES_MAX,
+  LINKS_MAX,
+  LINKS_PER_TOKEN_MAX,
   WALL_EVENTS_PER_MINUTE_MAX,
 } from "../../lib/gateway/admission.ts";
 import { Registry } from "../../lib/routing/registry.ts";
@@ -44,7 +46,7 @@ class Rig extends Changing {
   faults = 0;
   port = 0;
 
-  async start(): Promise<this> {
+  async start(linksMax = 3): Promise<this> {
     this.key = await loadOrCreateKey(this.dir);
     const admission = new Admission({
       ...{
@@ -53,7 +55,7 @@ class Rig extends Changing {
         streamsMax: 10,
         sessionWindowBytes: 1 << 20,
         helloFields: [],
-        linksMax: 3,
+        linksMax,
       },
       isRevoked: (id) => this.revoked.has(id),
       budget: new MemoryBudget(1 << 24, true),
@@ -133,6 +135,47 @@ test("links are bounded, and one that ends makes room for another", async () => 
   await rig.eventOf("lost");
   await rig.dial(token, ["services", "web"]);
 });
+
+test(
+  "links of one token are bounded, by its id, and another token of the same agent still links",
+  async () => {
+    const rig = await new Rig().start(LINKS_MAX);
+    const hog = await rig.token(["web"]);
+    const peers: ScriptedPeer[] = [];
+    while (peers.length < LINKS_PER_TOKEN_MAX) {
+      const count = Math.min(125, LINKS_PER_TOKEN_MAX - peers.length);
+      peers.push(
+        ...await Promise.all(Array.from({ length: count }, () => rig.dial(hog, ["services", "web"]))),
+      );
+    }
+    expect(rig.admission!.sessions()).toHaveLength(LINKS_PER_TOKEN_MAX);
+    for (let i = 0; i < 3; i++) {
+      const message = `The token of box has ${LINKS_PER_TOKEN_MAX} links already`;
+      await expect(rig.dial(hog, ["services", "web"])).rejects.toThrow(message);
+    }
+    const other = await rig.token(["api"]);
+    await rig.dial(other, ["services", "api"]);
+    await rig.until(() => rig.registry.links("api") === 1, () => "the link of another token");
+    expect(rig.admission!.sessions()).toHaveLength(LINKS_PER_TOKEN_MAX + 1);
+    // One that ends makes room for one.
+    peers[0]!.close();
+    await rig.eventOf("lost");
+    await rig.dial(hog, ["services", "web"]);
+    await expect(rig.dial(hog, ["services", "web"])).rejects.toThrow("links already");
+  },
+  60_000,
+);
+
+test("links of one token that dial all at once are no more than it may have", async () => {
+  const rig = await new Rig().start(LINKS_MAX);
+  const hog = await rig.token(["web"]);
+  const dials: Promise<ScriptedPeer>[] = [];
+  for (let i = 0; i < LINKS_PER_TOKEN_MAX + 50; i++) dials.push(rig.dial(hog, ["services", "web"]));
+  expect(await Promise.allSettled(dials)).toHaveLength(LINKS_PER_TOKEN_MAX + 50);
+  const { length } = rig.admission!.sessions();
+  expect(length).toBeGreaterThan(LINKS_PER_TOKEN_MAX / 2);
+  expect(length).toBeLessThanOrEqual(LINKS_PER_TOKEN_MAX);
+}, 60_000);
 
 describe("services", () => {
   test("what the token names is served, and ends with the link", async () => {
@@ -239,7 +282,7 @@ describe("calls", () => {
     expect(rig.registry.all().map(({ services }) => services)).toEqual([[], []]);
     const gone = await goneWith(await rig.dial(await rig.token([]), []));
     expect(gone).toMatchObject({ code: "identity" });
-    expect(gone.detail).toContain("names no service, and may call none");
+    expect(gone.detail).toContain("names no service and its token allows no calls");
   });
 
   test("to be served need the token too, whatever they may call", async () => {
@@ -284,6 +327,70 @@ describe("raw services", () => {
     expect(kinds).toEqual(["tcp", "http", undefined]);
     expect(rig.registry.select("db", undefined, "tcp")).toBe(attachment);
     expect(rig.registry.select("db")).toBeUndefined();
+  });
+});
+
+describe("a service that others serve in another way", () => {
+  test.each(
+    [
+      ["as raw connections", ["services", "web", "tcp", "web"], [], "as HTTP", "http"],
+      ["as HTTP", ["services", "web"], ["tcp", "web"], "as raw connections", "tcp"],
+    ] as const,
+  )("is refused %s, and nothing changes", async (_name, wrong, right, way, kind) => {
+    const rig = await new Rig().start(10);
+    const token = await rig.token(["*"]);
+    for (let i = 0; i < 2; i++) await rig.dial(token, ["services", "web,api", ...right]);
+    await rig.until(() => rig.registry.links("web", kind) === 2, () => "two links");
+    const before = rig.registry.all();
+    const lies: string[][] = [
+      [...wrong],
+      // All of a link is refused, also what others serve in the same way, and what nobody serves.
+      ["services", "new,api,web", ...wrong.slice(2)],
+      ["services", "new,web,new", ...wrong.slice(2)],
+    ];
+    for (const lie of lies) {
+      const peer = await rig.dial(token, lie);
+      expect([lie, await goneWith(peer)]).toEqual([lie, {
+        code: "refused",
+        detail: `Other agents serve web ${way}: serve it in the same way`,
+      }]);
+      expect(rig.registry.all()).toEqual(before);
+      expect([rig.registry.kindOf("web"), rig.registry.kindOf("api")]).toEqual([kind, "http"]);
+      const other = kind === "http" ? "tcp" : "http";
+      expect([rig.registry.links("web", kind), rig.registry.links("web", other)]).toEqual([2, 0]);
+      for (let i = 0; i < 8; i++) {
+        expect(before.includes(rig.registry.select("web", undefined, kind)!)).toBe(true);
+        expect(rig.registry.select("web", undefined, other)).toBeUndefined();
+      }
+    }
+    expect([lies.length, rig.registry.knows("new")]).toEqual([3, false]);
+    await rig.until(() => rig.events.length === 5, () => "three refusals");
+    expect(rig.events.map(({ kind }) => kind).join()).toBe("linked,linked,refused,refused,refused");
+  });
+
+  test("may be served in that way once the others have left", async () => {
+    const rig = await new Rig().start();
+    const token = await rig.token(["*"]);
+    const first = await rig.dial(token, ["services", "web"]);
+    await rig.eventOf("linked");
+    first.close();
+    await rig.eventOf("lost");
+    await rig.dial(token, ["services", "web", "tcp", "web"]);
+    await rig.until(() => rig.registry.links("web", "tcp") === 1, () => "the raw link");
+    expect(rig.registry.kindOf("web")).toBe("tcp");
+  });
+
+  test("is not told of to those whose token does not name it", async () => {
+    const rig = await new Rig().start();
+    await rig.dial(await rig.token(["web"]), ["services", "web"]);
+    await rig.eventOf("linked");
+    const peer = await rig.dial(await rig.token(["api"]), ["services", "web", "tcp", "web"]);
+    const { code, detail } = await goneWith(peer);
+    expect([code, detail.includes("may not serve"), detail.includes("as HTTP")]).toEqual([
+      "identity",
+      true,
+      false,
+    ]);
   });
 });
 

@@ -6,11 +6,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { addressFields, failureOf, resetFailure } from "../../lib/gateway/connections.ts";
 import type { ByteSocket } from "../../lib/runtime/byte_socket.ts";
+import type { Stream } from "../../lib/mux/stream.ts";
 import type { SpliceFacts } from "../../lib/tcp/splice.ts";
 import { ErrorCode, type ErrorName } from "../../lib/wire/errors.ts";
 import { FrameType } from "../../lib/wire/frame.ts";
+import { encodeFields } from "../../lib/wire/head.ts";
 import { TcpEnd } from "../e2e/tcp_wall.ts";
-import { GatewayRig, type GatewayRigOptions, type ScriptedAgent } from "../support/gateway_rig.ts";
+import { claims, GatewayRig, type GatewayRigOptions, type ScriptedAgent } from "../support/gateway_rig.ts";
+import { TestSink } from "../support/session_pair.ts";
 
 let rig: GatewayRig;
 const visitors: TcpEnd[] = [];
@@ -267,6 +270,47 @@ describe("with two agents", () => {
     expect((await second.resetOf(id)).code).toBe("cancelled");
     await rig.line({ failure: "caller_reset" });
     expect(second.text(id)).toBe("");
+  });
+});
+
+describe("raw connections on a link that serves HTTP too", () => {
+  test("cannot take the last quarter of its streams, by doors or by calls, and requests can", async () => {
+    rig = new GatewayRig();
+    await rig.listen("db");
+    // Its HELLO says 100.
+    const agent = await rig.agent({ tcp: ["db"], services: ["web"] });
+    const shop = await rig.agent({ token: claims({ name: "shop", serve: [], reach: ["db"] }) });
+    for (let i = 0; i < 40; i++) shop.call(2 + 2 * i, "tcp", "db");
+    await agent.opened(39);
+    for (let i = 0; i < 35; i++) await visit();
+    await agent.opened(74);
+    for (let i = 0; i < 5; i++) expect(await (await visit()).gone()).toBe("ECONNRESET");
+    shop.call(200, "tcp", "db");
+    expect((await shop.resetOf(200)).code).toBe("targetUnreachable");
+    expect([agent.opens.length, agent.session.ownStreams, agent.session.ownStreamsMax]).toEqual([
+      75,
+      75,
+      100,
+    ]);
+
+    const requests: Stream[] = [];
+    for (let i = 0; i < 25; i++) {
+      const { session } = rig.registry.select("web")!;
+      requests.push(session.openStream("http", "web", encodeFields([]), true, new TestSink())!);
+    }
+    await agent.opened(99);
+    expect(rig.registry.select("web")).toBeUndefined();
+    // A request that ends makes room for a request alone; a raw connection, for either.
+    requests[0]!.reset("cancelled");
+    expect(rig.registry.select("web")).toBeDefined();
+    expect(rig.registry.select("db", undefined, "tcp")).toBeUndefined();
+    for (const request of requests) request.reset("cancelled");
+    expect(rig.registry.select("db", undefined, "tcp")).toBeUndefined();
+    shop.reset(2, "cancelled");
+    await rig.until(() => rig.registry.select("db", undefined, "tcp") !== undefined, () => "room");
+    const last = await visit();
+    await agent.opened(100);
+    expect(last.closed).toBe(false);
   });
 });
 

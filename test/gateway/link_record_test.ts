@@ -13,7 +13,15 @@ import type { Attachment, WallClaim } from "../../lib/routing/registry.ts";
 
 const attachment: Attachment = {
   ...{ session: { link: { peer: "192.0.2.1:5" } } as unknown as Session, agent: "box", tokenId: "secret-id" },
-  ...{ namespace: "default", image: "", services: ["web", "db"], tcp: new Set(["db"]), sinceMs: 0 },
+  ...{
+    namespace: "default",
+    image: "",
+    reach: [],
+    egress: false,
+    services: ["web", "db"],
+    tcp: new Set(["db"]),
+    sinceMs: 0,
+  },
   claimed: { hostname: "h\n1", level: "error" },
 };
 

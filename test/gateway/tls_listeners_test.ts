@@ -28,7 +28,17 @@ describe("routeTls()", () => {
   const serve = (services: string[], tcp: string[]): void => {
     const session = { open: true, streamsOpen: 0 } as unknown as Session;
     registry.add({
-      ...{ session, agent: "a", tokenId: "t", namespace: "default", image: "", sinceMs: 0, claimed: {} },
+      ...{
+        session,
+        agent: "a",
+        tokenId: "t",
+        namespace: "default",
+        image: "",
+        reach: [],
+        egress: false,
+        sinceMs: 0,
+        claimed: {},
+      },
       ...{ services, tcp: new Set(tcp) },
     });
   };

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { writeAnswer } from "../../lib/http/visit.ts";
 import {
   type Arrival,
+  type ListenAt,
   ListenFault,
   listenFault,
   VisitorServer,
@@ -265,6 +266,10 @@ describe("addresses", () => {
     };
     const server = new VisitorServer({ ...options, onArrival: answerOk });
     await expect(server.listen({ path })).rejects.toThrow(ListenFault);
+    for (const at of [path, dir]) {
+      const message = `Cannot listen on unix:${at}: it is there and is no socket, choose another path`;
+      await expect(server.listen({ path: at })).rejects.toThrow(message);
+    }
     expect(existsSync(path)).toBe(true);
   });
 
@@ -293,5 +298,34 @@ describe("addresses", () => {
       expect(fault.message).toMatch(/^Cannot listen on 10\.0\.0\.1:80: [^.]+(\.0[^.]*)*$/);
     }
     expect(codes).toHaveLength(6);
+  });
+
+  test("what is forbidden is told as that, and of a path no port is spoken", () => {
+    const port = { host: "127.0.0.1", port: 5432 };
+    const low = { host: "127.0.0.1", port: 80 };
+    const unix = { path: "/run/door.sock" };
+    const forbidden =
+      /: it is forbidden here( \(E[A-Z]+\))?, allow it in the seccomp profile, the sandbox or the seal/;
+    const cases: [ListenAt, string | undefined, RegExp][] = [
+      [port, "EACCES", forbidden],
+      [port, "EPERM", forbidden],
+      // So Bun tells it when the kernel gives it no socket.
+      [port, undefined, forbidden],
+      [low, "EACCES", /choose a port over 1023/],
+      [low, "EPERM", forbidden],
+      [unix, "EACCES", /: it is forbidden here \(EACCES\), let this user write to the folder/],
+      [unix, "EPERM", forbidden],
+      [unix, undefined, forbidden],
+      [unix, "EADDRINUSE", /: something else is there, stop the process that has it or choose another path$/],
+      [unix, "EINVAL", /: the path is too long for a socket/],
+      [unix, "ENOTDIR", /: a part of the path is no directory/],
+      [unix, "ENOENT", /: the directory does not exist/],
+    ];
+    for (const [at, code, reason] of cases) {
+      const { message } = listenFault(at, Object.assign(new Error("Failed to listen"), code ? { code } : {}));
+      expect(message).toMatch(reason);
+      if (at === unix) expect(message).not.toMatch(/\bport\b/);
+    }
+    expect(cases).toHaveLength(12);
   });
 });

@@ -219,6 +219,35 @@ describe("dialLink()", () => {
     expect(gateway.requests.length).toBe(0);
   });
 
+  test("says that a port speaks no TLS, and that ws:// is for such", async () => {
+    for (const words of ["HTTP/1.1 400 Bad Request\r\n\r\n", "220 mail.example\r\n"]) {
+      const plain = await hostile((socket) => socket.end(words));
+      const { message, permanent } = await failure({ gateway: { ...plain, secure: true } as GatewayAddress });
+      expect(message).toMatch(/: it speaks no TLS: use ws:\/\/, or the port that serves TLS$/);
+      expect(permanent).toBe(false);
+    }
+  });
+
+  test("says which variable named a proxy that fails, and how to go around it", async () => {
+    const gateway = { kind: "tcp", host: "edge.test", port: 443, path: "/" } as const;
+    const proxy = await hostile((socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));
+    const url = `http://user:word@127.0.0.1:${(proxy as { port: number }).port}`;
+    const cases: [boolean, string][] = [
+      [true, "https_proxy"],
+      [true, "HTTPS_PROXY"],
+      [false, "http_proxy"],
+      [true, "ALL_PROXY"],
+    ];
+    for (const [secure, name] of cases) {
+      const { message } = await failure({ gateway: { ...gateway, secure }, env: { [name]: url } });
+      expect(message).toMatch(/^Cannot connect through the proxy at 127\.0\.0\.1:\d+: .*status 403/);
+      expect(message.endsWith(`; the proxy comes from ${name}, and no_proxy=edge.test excepts this host`))
+        .toBe(true);
+      expect(message).not.toContain("word");
+    }
+    expect(cases).toHaveLength(4);
+  });
+
   test("links over TLS by name and by address when the authority is known", async () => {
     const gateway = await startGateway("wss", certificates);
     cleanups.push(() => gateway.dispose());

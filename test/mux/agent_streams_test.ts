@@ -81,7 +81,7 @@ describe("an agent", () => {
   test("opens as many as the gateway's HELLO says, and again when one is over", async () => {
     const pair = await readyPair({ gateway: { streamsMax: 3 } });
     const { gateway, agent } = pair;
-    expect([agent.session.openStreamsMax, gateway.session.openStreamsMax]).toEqual([3, 1000]);
+    expect([agent.session.ownStreamsMax, gateway.session.ownStreamsMax]).toEqual([3, 1000]);
     const { stream } = openRaw(agent);
     openRaw(agent);
     openRaw(agent);
@@ -93,12 +93,12 @@ describe("an agent", () => {
     openRaw(agent);
     await until(() => gateway.streams.length === 4, "a fourth stream");
     await endPair(pair);
-    expect(agent.session.openStreamsMax).toBeUndefined();
+    expect(agent.session.ownStreamsMax).toBeUndefined();
   });
 
   test("opens none where it may not", async () => {
     const pair = await readyPair();
-    expect([pair.agent.session.open, pair.agent.session.openStreamsMax]).toEqual([false, 0]);
+    expect([pair.agent.session.open, pair.agent.session.ownStreamsMax]).toEqual([false, 0]);
     expect(pair.agent.session.openStream("egress", "", CONNECTED, false, new TestSink())).toBeUndefined();
     await settle();
     expect(pair.gateway.opens).toEqual([]);
@@ -107,10 +107,10 @@ describe("an agent", () => {
 
   test("knows no limit before the gateway's HELLO", async () => {
     const { side, peer } = await startAgainstRaw("agent", {}, null);
-    expect([side.session.openStreamsMax, side.session.open]).toEqual([undefined, false]);
+    expect([side.session.ownStreamsMax, side.session.open]).toEqual([undefined, false]);
     peer.hello({ streamsMax: 7 }).send();
     await until(() => side.hello !== undefined, "HELLO");
-    expect([side.session.openStreamsMax, side.session.open]).toEqual([7, true]);
+    expect([side.session.ownStreamsMax, side.session.open]).toEqual([7, true]);
     side.session.close("none", "");
   });
 
@@ -138,7 +138,7 @@ describe("openStreamsMax", () => {
     const { gateway } = pair;
     const { stream } = openRaw(gateway);
     openRaw(gateway);
-    expect([gateway.session.open, gateway.session.openStreamsMax]).toEqual([false, 1000]);
+    expect([gateway.session.open, gateway.session.ownStreamsMax]).toEqual([false, 2]);
     stream.reset("cancelled");
     expect(gateway.session.open).toBe(true);
     await endPair(pair);

@@ -103,7 +103,7 @@ describe("a stream's window", () => {
     const host = {
       rttMs: 1000,
       stalest: () => undefined,
-      sendCredit: () => {},
+      sender: { credit: () => {} },
     };
     const budget = new MemoryBudget(64 << 20, false);
     const receiver = new Receiver(host, 32 << 20, budget);

@@ -10,6 +10,8 @@ import { type Attachment, Registry } from "../../lib/routing/registry.ts";
 interface FakeSession {
   open: boolean;
   streamsOpen: number;
+  ownStreams: number;
+  ownStreamsMax: number | undefined;
   creditGrantedBytes: number;
   rttMs: number;
 }
@@ -20,8 +22,19 @@ function rawAttachment(services: string[], tcp: string[], session: Partial<FakeS
 }
 
 function attachment(services: string[], session: Partial<FakeSession> = {}, agent = "a"): Attachment {
-  const fake = { open: true, streamsOpen: 0, creditGrantedBytes: 1, rttMs: 2, ...session };
-  const known = { namespace: "default", image: "", tcp: new Set<string>(), sinceMs: 0, claimed: {} };
+  const fake = {
+    ...{ open: true, streamsOpen: 0, creditGrantedBytes: 1, rttMs: 2, ownStreams: 0, ownStreamsMax: 100 },
+    ...session,
+  };
+  const known = {
+    namespace: "default",
+    image: "",
+    reach: [],
+    egress: false,
+    tcp: new Set<string>(),
+    sinceMs: 0,
+    claimed: {},
+  };
   return { session: fake as unknown as Session, agent, tokenId: "t", services, ...known };
 }
 
@@ -165,6 +178,64 @@ test("the least busy link is chosen among the raw ones, but never the one that w
   expect(registry.select("db", calm.session, "tcp")).toBe(busy);
   (calm.session as unknown as FakeSession).open = false;
   expect(registry.select("db", undefined, "tcp")).toBe(busy);
+});
+
+test("raw connections never get the last quarter of a link, and requests do", () => {
+  const registry = new Registry();
+  // Streams of this side, of how many: whether a raw connection may have one more.
+  const cases: [ownStreams: number, ownStreamsMax: number | undefined, isFree: boolean][] = [
+    [0, 100, true],
+    [74, 100, true],
+    [75, 100, false],
+    [99, 100, false],
+    [0, 1, true],
+    [1, 2, true],
+    [2, 3, true],
+    [3, 4, false],
+    [749, 1000, true],
+    [750, 1000, false],
+    // Its HELLO has not come, or it ended.
+    [0, undefined, false],
+  ];
+  for (const [ownStreams, ownStreamsMax, isFree] of cases) {
+    // Streams that the agent opened take nothing from it.
+    const fake = { streamsOpen: ownStreams + 500, ownStreams, ownStreamsMax } as Partial<FakeSession>;
+    const one = rawAttachment(["db", "web"], ["db"], fake);
+    registry.add(one);
+    expect([ownStreams, ownStreamsMax, registry.select("db", undefined, "tcp")]).toEqual([
+      ...[ownStreams, ownStreamsMax],
+      isFree ? one : undefined,
+    ]);
+    expect(registry.select("web")).toBe(one);
+    registry.remove(one);
+  }
+  expect(cases).toHaveLength(11);
+});
+
+test("a raw connection goes to the link that has room for it, however busy, among a few and among many", () => {
+  for (const count of [2, 200]) {
+    const registry = new Registry();
+    for (let i = 1; i < count; i++) {
+      registry.add(rawAttachment(["db"], ["db"], { streamsOpen: 80, ownStreams: 80 }));
+    }
+    const roomy = rawAttachment(["db"], ["db"], { streamsOpen: 90, ownStreams: 10 });
+    registry.add(roomy);
+    for (let i = 0; i < 20; i++) expect(registry.select("db", undefined, "tcp")).toBe(roomy);
+    expect(registry.select("db", roomy.session, "tcp")).toBeUndefined();
+  }
+});
+
+test("isServedOtherwise() looks at links that stand, not at what was", () => {
+  const registry = new Registry();
+  const raw = rawAttachment(["db", "web"], ["db"]);
+  const ask = (
+    name: string,
+  ): boolean[] => [registry.isServedOtherwise(name, "http"), registry.isServedOtherwise(name, "tcp")];
+  expect(ask("db")).toEqual([false, false]);
+  registry.add(raw);
+  expect([ask("db"), ask("web"), ask("__proto__")]).toEqual([[true, false], [false, true], [false, false]]);
+  registry.remove(raw);
+  expect([ask("db"), ask("web")]).toEqual([[false, false], [false, false]]);
 });
 
 test("totals count walls by what their agents claim", () => {

@@ -426,7 +426,7 @@ describe("a process on Deno", () => {
     const { outcome } = await run({ command: deno("-A"), options });
     expect(outcome.kind).toBe("unavailable");
     expect(outcome.kind === "unavailable" ? outcome.reason : "").toBe(
-      "permissions are too wide (--allow-net without hosts, --allow-run, --allow-ffi, --allow-write without paths): " +
+      "permissions are too wide (--allow-net without hosts, --allow-run, --allow-ffi and 1 more): " +
         "start it with deno run --no-prompt --no-remote " +
         `'--allow-net=127.0.0.1:9,[::1]:9,unix:${door}' ` +
         `'--allow-read=/etc/token,${door}' '--allow-write=${door}' ` +
@@ -458,16 +458,36 @@ describe("a process on Deno", () => {
     expect(results.slice(2)).toEqual(["NotCapable", "NotCapable", "no child", "NotCapable"]);
   });
 
-  test("that lacks what it needs is sealed, and told so", async () => {
+  test("that lacks what it needs is not sealed, and told the command that would do", async () => {
     const { outcome } = await run({ command: deno("--allow-net=127.0.0.1:9", ...env), options });
-    expect(outcome.kind === "sealed" ? outcome.detail : "").toContain(
-      `; not allowed, though needed: [::1]:9, unix:${door}`,
-    );
+    const reason = outcome.kind === "unavailable" ? outcome.reason : "";
+    expect(reason.split(": start it with ")).toEqual([
+      `not allowed, though needed: --allow-net=[::1]:9, --allow-net=unix:${door}, --allow-read=/etc/token and 2 more`,
+      "deno run --no-prompt --no-remote " +
+      `'--allow-net=127.0.0.1:9,[::1]:9,unix:${door}' ` +
+      `'--allow-read=/etc/token,${door}' '--allow-write=${door}' ` +
+      `--allow-env --allow-sys=hostname ${CHILD} …`,
+    ]);
   });
 
+  test("with its unix socket but not its file is not sealed", async () => {
+    const net = `--allow-net=127.0.0.1:9,[::1]:9,unix:${door}`;
+    const flags = [net, `--allow-read=/etc/token,${door}`, ...env];
+    const { outcome } = await run({ command: deno(...flags), options });
+    const reason = outcome.kind === "unavailable" ? outcome.reason : "";
+    expect(reason.startsWith(`not allowed, though needed: --allow-write=${door}: start it with `)).toBe(true);
+  });
+
+  const around = (address: string): string => `--allow-net for every address around ${address}`;
   const wide: [string, string][] = [
     ["--allow-net", "--allow-net without hosts"],
-    ["--allow-net=0.0.0.0/0", "--allow-net for every IPv4 address"],
+    [
+      "--allow-net=0.0.0.0/0",
+      `${around("1.0.0.1")}, ${around("10.255.255.254")}, ${around("64.0.0.1")} and 8 more`,
+    ],
+    ["--allow-net=10.0.0.0/8", around("10.255.255.254")],
+    ["--allow-run=sh,bash", "--allow-run=sh, --allow-run=bash"],
+    ["--allow-write=/tmp", "--allow-write=/tmp"],
     ["--allow-run", "--allow-run"],
     ["--allow-ffi", "--allow-ffi"],
     ["--allow-write", "--allow-write without paths"],
@@ -476,7 +496,7 @@ describe("a process on Deno", () => {
     test(`with ${flag} is not sealed`, async () => {
       const { outcome } = await run({ command: deno(flag, ...env), options });
       const reason = outcome.kind === "unavailable" ? outcome.reason : "";
-      expect(reason.startsWith(`permissions are too wide (${fault}): start it with deno run `)).toBe(true);
+      expect(reason.split(": start it with deno run ")[0]).toBe(`permissions are too wide (${fault})`);
     });
   }
 });

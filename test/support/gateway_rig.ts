@@ -110,6 +110,7 @@ export interface GatewayRigOptions {
   connectTimeoutMs?: number;
   logAccess?: boolean;
   allowEgress?: string[];
+  callsMax?: number;
 }
 
 export class GatewayRig extends Changing {
@@ -133,6 +134,7 @@ export class GatewayRig extends Changing {
   constructor(options: GatewayRigOptions = {}) {
     super();
     const { idleTimeoutMs = 0, connectTimeoutMs = 5_000, logAccess = false, allowEgress = [] } = options;
+    const { callsMax = 10_000 } = options;
     const log = createLogger({
       ...{ level: "debug", format: "json", isTerminal: false },
       write: (line) => {
@@ -156,7 +158,7 @@ export class GatewayRig extends Changing {
       egress,
       connectTimeoutMs,
       idleTimeoutMs,
-      callsMax: 10_000,
+      callsMax,
     });
   }
 
@@ -199,6 +201,7 @@ export class GatewayRig extends Changing {
     });
     const attachment: Attachment = {
       ...{ session, agent: token.name, tokenId: token.id, namespace: token.namespace, image: "" },
+      ...{ reach: token.reach, egress: token.egress },
       ...{ services: [...services, ...tcp], tcp: new Set(tcp), sinceMs: 0, claimed: {} },
     };
     session.start();

@@ -30,6 +30,8 @@ export interface Wall {
   /** Of the public HTTP listener. */
   readonly port: number;
   readonly adminPort: number;
+  /** The ports of `--tcp`, in order. */
+  readonly tcpPorts: readonly number[];
   readonly data: string;
   /** Lines of both logs, as JSON. */
   readonly log: string[];
@@ -54,6 +56,8 @@ export async function startWall(options: WallOptions): Promise<Wall> {
   const gateway = await startGateway(loadConfig({ schema: gatewayConfig, flags, env: {} }), log);
   const address = String(gateway.addresses["http"]);
   const adminPort = portOf(String(gateway.addresses["admin"]));
+  const { tcp = [] } = gateway.addresses;
+  const tcpPorts = [tcp].flat().map(portOf);
   const agents: { stop(graceMs: number): Promise<void> }[] = [];
   const token = (serve: string[], ttlMs = 3_600_000): Promise<string> =>
     mint(
@@ -66,7 +70,7 @@ export async function startWall(options: WallOptions): Promise<Wall> {
     return await (await fetch(`http://127.0.0.1:${adminPort}${path}`, { headers })).text();
   };
   const wall: Wall = {
-    ...{ port: portOf(address), adminPort, data, log: lines, token, admin },
+    ...{ port: portOf(address), adminPort, tcpPorts, data, log: lines, token, admin },
     async link(agentFlags, handler): Promise<{ stop(graceMs: number): Promise<void> }> {
       const minted = await token(["*"]);
       const all = { gateway: [`ws://${address}`], token: minted, ...agentFlags };

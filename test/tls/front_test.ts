@@ -79,7 +79,7 @@ describe("TlsFront.visitorOf()", () => {
     const ports: number[] = [];
     const front = await frontOf(http.createServer((request, response) => {
       ports.push(request.socket.remotePort!);
-      seen.push(front.visitorOf(request.socket.remotePort));
+      seen.push(front.visitorOf(request.socket.remoteAddress, request.socket.remotePort));
       response.setHeader("Connection", "close").end("ok");
     }));
     const clients = await Promise.all(
@@ -97,12 +97,16 @@ describe("TlsFront.visitorOf()", () => {
     expect(seen.sort(byPort)).toEqual(expected.sort(byPort));
     for (const client of clients) client.destroy();
     await until("all have left", () => front.connectionCount === 0);
-    await until("all are forgotten", () => ports.every((port) => front.visitorOf(port) === undefined));
+    await until(
+      "all are forgotten",
+      () => ports.every((port) => front.visitorOf("127.0.0.1", port) === undefined),
+    );
   });
 
   test("knows nobody who dialled the inner port past the front", async () => {
     const inner = http.createServer((request, response) => {
-      response.statusCode = front.visitorOf(request.socket.remotePort) === undefined ? 403 : 200;
+      const { remoteAddress, remotePort } = request.socket;
+      response.statusCode = front.visitorOf(remoteAddress, remotePort) === undefined ? 403 : 200;
       response.setHeader("Connection", "close").end();
     });
     const front = await frontOf(inner);
@@ -114,8 +118,29 @@ describe("TlsFront.visitorOf()", () => {
       await until("it is answered", () => seen.isClosed);
       expect(seen.text).toMatch(/^HTTP\/1\.1 403 /);
     }
-    expect(front.visitorOf(undefined)).toBeUndefined();
-    expect(front.visitorOf(port)).toBeUndefined();
+    expect(front.visitorOf(undefined, undefined)).toBeUndefined();
+    expect(front.visitorOf("127.0.0.1", undefined)).toBeUndefined();
+    expect(front.visitorOf("127.0.0.1", port)).toBeUndefined();
+  });
+
+  test("knows nobody at the port of a visitor's connection but at another address", async () => {
+    const { front, taken } = await plainFront();
+    await visit(front.port);
+    await until("the inner side is connected", () => taken.length === 1);
+    const port = taken[0]!.remotePort!;
+    expect(front.visitorOf("127.0.0.1", port)).toMatchObject({ address: "127.0.0.1" });
+    const others = [
+      "127.0.0.2",
+      "127.0.1.1",
+      "::ffff:127.0.0.1",
+      "::1",
+      "0.0.0.0",
+      "localhost",
+      "",
+      undefined,
+    ];
+    for (const other of others) expect([other, front.visitorOf(other, port)]).toEqual([other, undefined]);
+    expect(others).toHaveLength(8);
   });
 });
 
@@ -238,7 +263,9 @@ describe("TlsFront", () => {
     await until("both inner sides are connected", () => taken.length === 2);
     const closed = front.close(600);
     expect((await shakeHands(front.port)).error).toBeDefined();
-    const innerOf = taken.find(({ remotePort }) => front.visitorOf(remotePort)!.port === polite.localPort)!;
+    const innerOf = taken.find(({ remoteAddress, remotePort }) =>
+      front.visitorOf(remoteAddress, remotePort)!.port === polite.localPort
+    )!;
     innerOf.end("answer");
     await until("the answer is there", () => atPolite.isEnded);
     expect(atPolite.text).toBe("answer");
