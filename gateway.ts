@@ -222,9 +222,9 @@ async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
   for (let attempt = 1; attempt <= 2; attempt++) {
     const attachment = plane.registry.select(service, tried);
     if (attachment === undefined) break;
+    if (facts !== undefined) plane.outcomes.retry(visit, facts);
     tried = attachment.session;
     visit.agent = attachment.agent;
-    if (attempt > 1) plane.metrics.retry(service);
     facts = await forwardVisit(tried, visit, head, protocols, plane.config.limits);
     if (!facts.retryable || !IDEMPOTENT.has(reading.method) && !isUndone(facts.failure)) break;
   }

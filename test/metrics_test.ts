@@ -10,7 +10,7 @@ function metrics(): GatewayMetrics {
   return new GatewayMetrics(() => ({
     ...{ links: 2, streams: 3, heldBytes: 4, creditBytes: 5, shedTotal: 6 },
     roundTrips: [{ agent: "box", seconds: 0.25 }],
-    walls: { whole: 1, broken: 1 },
+    walls: [{ agent: "box", state: "whole" }],
   }));
 }
 
@@ -82,19 +82,19 @@ test("raw connections are counted by service, direction and how they ended, and 
 });
 
 test("walls are shown as they are at the moment, also those that are gone", async () => {
-  let walls: Record<string, number> = { whole: 2, broken: 1, unknown: 0 };
+  const [one, two] = [{ agent: "one", state: "whole" }, { agent: "two", state: "broken" }];
+  let walls = [one, one, two];
   const all = new GatewayMetrics(() => ({
     ...{ links: 3, streams: 0, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls },
   }));
   const shown = async (): Promise<string[]> =>
     (await all.text()).split("\n").filter((line) => line.startsWith("netwall_walls{"));
   expect(await shown()).toEqual([
-    'netwall_walls{state="whole"} 2',
-    'netwall_walls{state="broken"} 1',
-    'netwall_walls{state="unknown"} 0',
+    'netwall_walls{agent="one",state="whole"} 2',
+    'netwall_walls{agent="two",state="broken"} 1',
   ]);
-  walls = { whole: 0 };
-  expect(await shown()).toEqual(['netwall_walls{state="whole"} 0']);
+  walls = [{ agent: "two", state: "whole" }];
+  expect(await shown()).toEqual(['netwall_walls{agent="two",state="whole"} 1']);
 });
 
 test("two gateways in one process do not share a count", async () => {

@@ -106,11 +106,6 @@ export class Admission {
     this.#acceptor.handleUpgrade(request, socket, early);
   }
 
-  /** All sessions, also those whose HELLO has not come. */
-  sessions(): Session[] {
-    return [...this.#sessions.keys()];
-  }
-
   /** Ends the links of tokens that were revoked. */
   revoke(ids: readonly string[]): void {
     for (const [session, claims] of this.#sessions) {
@@ -127,7 +122,9 @@ export class Admission {
   /** Ends what is left: links close when their streams are over, or after the grace. */
   async drain(graceMs: number): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all(this.sessions().map((session) => session.drain(graceMs, "The gateway is stopping")));
+    await Promise.all(
+      [...this.#sessions.keys()].map((session) => session.drain(graceMs, "The gateway is stopping")),
+    );
   }
 
   async #authenticate(request: IncomingMessage): Promise<LinkAuthentication<TokenClaims>> {
@@ -144,7 +141,7 @@ export class Admission {
     try {
       const { key, isRevoked } = this.#options;
       const identity = await verifyToken(key, token, { nowMs: Date.now(), isRevoked });
-      if (this.#linksOf(identity.id) < LINKS_PER_TOKEN_MAX) return { ok: true, identity };
+      if (!this.#hasAll(identity.id)) return { ok: true, identity };
       const message = `The token of ${identity.name} has ${LINKS_PER_TOKEN_MAX} links already`;
       return { ok: false, status: 503, code: "busy", message, retryAfterSeconds: 5 };
     } catch (error) {
@@ -155,13 +152,18 @@ export class Admission {
     }
   }
 
-  #linksOf(tokenId: string): number {
+  /** Whether a token has as many links as it may. */
+  #hasAll(tokenId: string): boolean {
     let count = 0;
     for (const { id } of this.#sessions.values()) if (id === tokenId) count++;
-    return count;
+    return count >= LINKS_PER_TOKEN_MAX;
   }
 
   #admit(link: Link, claims: TokenClaims): void {
+    // Handshakes under way together have all seen the same number of links.
+    if (this.#sessions.size >= (this.#options.linksMax ?? LINKS_MAX) || this.#hasAll(claims.id)) {
+      return link.terminate("Too many links stand");
+    }
     const { registry, budget, streamsMax, sessionWindowBytes, helloFields, onStreamReset, onFault } =
       this.#options;
     let attachment: Attachment | undefined;

@@ -65,6 +65,12 @@ export class Outcomes {
     this.#access(visit, status, 0, 0);
   }
 
+  /** A request did not reach its target, and is tried on another link. */
+  retry({ id: requestId, service, agent }: Visit, { failure, detail }: ForwardFacts): void {
+    this.#metrics.retry(service);
+    this.#log.warn("request tried on another link", { requestId, service, agent, failure, detail });
+  }
+
   /** A request that was forwarded is over. The visitor is answered if it has no answer yet. */
   record(visit: Visit, facts: ForwardFacts): void {
     const { failure, status, requestBytes, responseBytes } = facts;

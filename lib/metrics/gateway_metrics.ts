@@ -20,8 +20,8 @@ export interface GatewayGauges {
   shedTotal: number;
   /** Links by agent, round trip in seconds. */
   roundTrips: { agent: string; seconds: number }[];
-  /** Links by what their agent claims of its wall: whole, broken or unknown. */
-  walls: Record<string, number>;
+  /** What the agent of each link claims of its wall: whole, broken or unknown. */
+  walls: { agent: string; state: string }[];
 }
 
 /** From where to where a raw connection goes. */
@@ -110,12 +110,12 @@ export class GatewayMetrics {
     );
     new Gauge({
       name: "netwall_walls",
-      help: "Links by the state of the wall that their agent reports",
-      labelNames: ["state"],
+      help: "Links by agent and the state of the wall that it reports",
+      labelNames: ["agent", "state"],
       registers: [this.#registry],
       collect(): void {
         this.reset();
-        for (const [state, count] of Object.entries(gauges().walls)) this.set({ state }, count);
+        for (const wall of gauges().walls) this.inc({ ...wall });
       },
     });
     new Gauge({

@@ -50,8 +50,8 @@ export interface RegistryTotals {
   /** Credit that agents have and did not use. */
   creditBytes: number;
   roundTrips: { agent: string; seconds: number }[];
-  /** Links by what their agent claims of its wall. */
-  walls: Record<WallClaim["state"], number>;
+  /** What the agent of each link claims of its wall. */
+  walls: { agent: string; state: WallClaim["state"] }[];
 }
 
 /** Up to this many links all are compared; of more, a few are drawn, which balances nearly as well. */
@@ -151,10 +151,10 @@ export class Registry {
       streams: 0,
       creditBytes: 0,
       roundTrips: [],
-      walls: { whole: 0, broken: 0, unknown: 0 },
+      walls: [],
     };
     for (const { agent, session, wall } of this.#attachments) {
-      totals.walls[wall?.claim.state ?? "unknown"]++;
+      totals.walls.push({ agent, state: wall?.claim.state ?? "unknown" });
       totals.streams += session.streamsOpen;
       totals.creditBytes += session.creditGrantedBytes;
       totals.roundTrips.push({ agent, seconds: session.rttMs / 1000 });

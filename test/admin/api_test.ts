@@ -52,7 +52,7 @@ function app(isReady = true, change: Partial<Attachment> = {}): ReturnType<typeo
     creditBytes: 0,
     shedTotal: 0,
     roundTrips: [],
-    walls: {},
+    walls: [],
   };
   const metrics = new GatewayMetrics(() => gauges);
   return adminApp({ token: TOKEN, metrics, registry, ready: () => isReady });

@@ -432,10 +432,10 @@ describe("a report of the wall", () => {
       .toEqual([undefined, "whole", "broken"]);
     expect(attachment!.wall!.claim).toEqual({ state: "whole", listeners: 2, exposed: [], faults: [] });
     expect(Math.abs(Date.now() - attachment!.wall!.atMs)).toBeLessThan(10_000);
-    expect(rig.registry.totals().walls).toEqual({ whole: 1, broken: 0, unknown: 0 });
+    expect(rig.registry.totals().walls).toEqual([{ agent: "box", state: "whole" }]);
     peer.close();
     await rig.eventOf("lost");
-    expect(rig.registry.totals().walls).toEqual({ whole: 0, broken: 0, unknown: 0 });
+    expect(rig.registry.totals().walls).toEqual([]);
   });
 
   test("that cannot be one makes the wall unknown: the one before does not stand", async () => {

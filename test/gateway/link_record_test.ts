@@ -33,7 +33,7 @@ async function record(
   const write = (line: string): void => void lines.push(line);
   const log = createLogger({ level: "debug", format: "json", isTerminal: false, write });
   const metrics = new GatewayMetrics(() => ({
-    ...{ links: 0, streams: 0, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls: {} },
+    ...{ links: 0, streams: 0, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls: [] },
   }));
   recordLink(log, metrics, event);
   expect(lines.length).toBeLessThanOrEqual(1);
