@@ -106,6 +106,11 @@ export class Admission {
     this.#acceptor.handleUpgrade(request, socket, early);
   }
 
+  /** All sessions, also those whose HELLO has not come. */
+  sessions(): Session[] {
+    return [...this.#sessions.keys()];
+  }
+
   /** Ends the links of tokens that were revoked. */
   revoke(ids: readonly string[]): void {
     for (const [session, claims] of this.#sessions) {
@@ -123,27 +128,20 @@ export class Admission {
   async drain(graceMs: number): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all(
-      [...this.#sessions.keys()].map((session) => session.drain(graceMs, "The gateway is stopping")),
+      this.sessions().map((session) => session.drain(graceMs, "The gateway is stopping")),
     );
   }
 
   async #authenticate(request: IncomingMessage): Promise<LinkAuthentication<TokenClaims>> {
     if (this.#sessions.size >= (this.#options.linksMax ?? LINKS_MAX)) {
-      return {
-        ok: false,
-        status: 503,
-        code: "busy",
-        message: "Too many agents are linked",
-        retryAfterSeconds: 5,
-      };
+      return busy("Too many agents are linked");
     }
     const token = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? "";
     try {
       const { key, isRevoked } = this.#options;
       const identity = await verifyToken(key, token, { nowMs: Date.now(), isRevoked });
       if (!this.#hasAll(identity.id)) return { ok: true, identity };
-      const message = `The token of ${identity.name} has ${LINKS_PER_TOKEN_MAX} links already`;
-      return { ok: false, status: 503, code: "busy", message, retryAfterSeconds: 5 };
+      return busy(`The token of ${identity.name} has ${LINKS_PER_TOKEN_MAX} links already`);
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
       const peer = request.socket.remoteAddress ?? "unix socket";
@@ -295,4 +293,8 @@ interface WallTold {
 /** The names of a list in HELLO, each once. */
 function namesIn(list: string | undefined): string[] {
   return [...new Set((list ?? "").split(",").filter((name) => name !== ""))];
+}
+
+function busy(message: string): LinkAuthentication<TokenClaims> {
+  return { ok: false, status: 503, code: "busy", message, retryAfterSeconds: 5 };
 }
