@@ -85,7 +85,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const work: Work = { config, backends, log, sessions, wall, budget, onTaken };
   warnOfDoors(config, token, log);
   const doors = await openDoors(config, log, () => sessions);
-  if (options.audits !== false) await wall.start();
+  // Not waited for: until it is done nothing is served where the wall is required, and linking takes as long.
+  if (options.audits !== false) void wall.start();
   const env = dialEnvironment(config, process.env);
   const dialers: Dialer[] = [];
   for (const gateway of config.gateway) {
