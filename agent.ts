@@ -85,8 +85,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const work: Work = { config, backends, log, sessions, wall, budget, onTaken };
   warnOfDoors(config, token, log);
   const doors = await openDoors(config, log, () => sessions);
-  // Not waited for: until it is done nothing is served where the wall is required, and linking takes as long.
-  if (options.audits !== false) void wall.start();
+  const looked = options.audits === false ? undefined : wall.start();
+  // Else it is not waited for: linking takes as long.
+  if (config.requireWall) await looked;
   const env = dialEnvironment(config, process.env);
   const dialers: Dialer[] = [];
   for (const gateway of config.gateway) {
