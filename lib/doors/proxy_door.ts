@@ -22,9 +22,6 @@ export const SERVICE_DOMAIN = "netwall.internal";
 /** For the whole head of a request. */
 const HEAD_TIMEOUT_MS = 30_000;
 
-/** How long a program may take to read an answer and leave. */
-const LINGER_MS = 2_000;
-
 /** Opens the door. @throws {NodeJS.ErrnoException} When the address cannot be had. */
 export function openProxyDoor(options: DoorOptions): Promise<TcpListener> {
   const { at, connectionsMax, log } = options;
@@ -47,7 +44,7 @@ function readRequest(socket: ByteSocket, options: DoorOptions, failures: Failure
       if (read.kind === "more") return;
       settled = true;
       clearTimeout(timer);
-      if (read.kind === "fault") return answer(socket, proxyAnswer(read.status, read.detail));
+      if (read.kind === "fault") return socket.endWith(proxyAnswer(read.status, read.detail));
       socket.pause();
       forward(socket, read, options, failures);
     },
@@ -69,8 +66,7 @@ function forward(
   const { log, logAccess, idleTimeoutMs, sessions } = options;
   const destination = destinationOf(host, port);
   if (destination === undefined) {
-    return answer(
-      socket,
+    return socket.endWith(
       proxyAnswer(502, `${host} names no service of netwall`, [], "destination_not_found"),
     );
   }
@@ -82,7 +78,7 @@ function forward(
     return fault !== undefined || answered && bytes < chunk.length ? undefined : chunk.subarray(0, bytes);
   });
   const rest = take === undefined ? read.rest : take(read.rest, false);
-  if (rest === undefined) return answer(socket, proxyAnswer(400, "The body is not chunked as it should be"));
+  if (rest === undefined) return socket.endWith(proxyAnswer(400, "The body is not chunked as it should be"));
   // The chunk is gone when the other side stands.
   const first = read.kind === "connect" ? Buffer.from(rest) : Buffer.concat([read.head, rest]);
   openOutgoing(sessions(), {
@@ -95,7 +91,7 @@ function forward(
     onFailure: (failure, detail) => {
       failures.tell("cannot call", { host, port, failure, detail });
       const [status, word] = ANSWERS[failure] ?? [502, "proxy_internal_error"];
-      answer(socket, proxyAnswer(status, detail || failureText(failure), [], word));
+      socket.endWith(proxyAnswer(status, detail || failureText(failure), [], word));
     },
     onDone: ({ by, code, readBytes, writtenBytes }) => {
       if (logAccess) log.info("called", { host, port, by, code, readBytes, writtenBytes });
@@ -137,17 +133,4 @@ const TEXTS: Partial<Record<OutgoingFailure, string>> = {
 
 function failureText(failure: OutgoingFailure): string {
   return TEXTS[failure] ?? "The connection could not be made";
-}
-
-/** Answers and leaves. What the program still sends is dropped. */
-function answer(socket: ByteSocket, bytes: Uint8Array): void {
-  const timer = setTimeout(() => socket.reset(), LINGER_MS);
-  socket.start({
-    onData: () => {},
-    onEnd: () => {},
-    onDrain: () => {},
-    onClose: () => clearTimeout(timer),
-  });
-  socket.write(bytes);
-  socket.end();
 }

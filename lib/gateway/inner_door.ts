@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import { type Arrival, VisitorServer, type VisitorServerOptions } from "../http/visitor_server.ts";
 import type { Stream } from "../mux/stream.ts";
 import { connectTcp } from "../runtime/connect_tcp.ts";
+import { INNER_HOST, LoopbackOrigins } from "../runtime/loopback_origins.ts";
 import { acceptTcp, type ConnectionFacts } from "../tcp/connect.ts";
 import type { OpenPayload } from "../wire/open.ts";
 
@@ -26,7 +27,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 
 export class InnerDoor {
   readonly #server: VisitorServer;
-  readonly #calls = new Map<number, InnerCall>();
+  readonly #calls = new LoopbackOrigins<InnerCall>();
   #opening: Promise<number> | undefined;
 
   /** @param onRequest A request that came by this door. */
@@ -38,11 +39,7 @@ export class InnerDoor {
       ...limits,
       onArrival: (arrival) => {
         const { socket } = arrival.incoming;
-        // Any local user can dial the port, also from the same port of another loopback address; whoever did not come
-        // by this door has no business there.
-        const call = socket.remoteAddress === "127.0.0.1"
-          ? this.#calls.get(socket.remotePort ?? 0)
-          : undefined;
+        const call = this.#calls.find(socket.remoteAddress, socket.remotePort);
         if (call === undefined) return void socket.destroy();
         onRequest(arrival, call);
       },
@@ -51,7 +48,7 @@ export class InnerDoor {
 
   /** Opens the door, which the first call does by itself. @returns Its port. */
   open(): Promise<number> {
-    this.#opening ??= this.#server.listen({ host: "127.0.0.1", port: 0 })
+    this.#opening ??= this.#server.listen({ host: INNER_HOST, port: 0 })
       .then((address) => Number(address.slice(address.lastIndexOf(":") + 1)));
     return this.#opening;
   }
@@ -67,16 +64,13 @@ export class InnerDoor {
   }
 
   async #connect(call: InnerCall, onRead: (chunk: Uint8Array) => boolean): Promise<Socket> {
-    const socket = connectTcp({ host: "127.0.0.1", port: await this.open() }, onRead);
+    const socket = connectTcp({ host: INNER_HOST, port: await this.open() }, onRead);
     return await new Promise((resolve, reject) => {
       let port = 0;
       socket.once("error", reject);
-      socket.once("close", () => {
-        // The port may be another call's by now.
-        if (this.#calls.get(port) === call) this.#calls.delete(port);
-      });
+      socket.once("close", () => this.#calls.forget(port, call));
       socket.once("connect", () => {
-        this.#calls.set(port = socket.localPort ?? 0, call);
+        this.#calls.note(port = socket.localPort ?? 0, call);
         resolve(socket);
       });
     });

@@ -13,6 +13,7 @@
 import type { ByteSocket, SocketSink } from "../runtime/byte_socket.ts";
 import { dialSocket } from "../runtime/byte_socket.ts";
 import { connectTcp } from "../runtime/connect_tcp.ts";
+import { INNER_HOST, LoopbackOrigins } from "../runtime/loopback_origins.ts";
 import { listenTcp, type TcpListener } from "../runtime/listen_tcp.ts";
 import { ClientHelloReader, tlsAlert } from "../tcp/client_hello.ts";
 import type { ClientHello } from "../tcp/client_hello_message.ts";
@@ -44,7 +45,7 @@ const OWN_CONNECT_TIMEOUT_MS = 5_000;
 export class SniDoor {
   readonly #options: SniDoorOptions;
   /** Who is behind a connection to the own HTTPS, by the port that it comes from. */
-  readonly #visitors = new Map<number, { address: string }>();
+  readonly #visitors = new LoopbackOrigins<{ address: string }>();
   #listener!: TcpListener;
 
   private constructor(options: SniDoorOptions) {
@@ -73,7 +74,7 @@ export class SniDoor {
 
   /** The visitor whose connection comes to the own HTTPS from this address; `undefined` when it came by no door. */
   visitorOf(address: string, port: number): string | undefined {
-    return address === "127.0.0.1" ? this.#visitors.get(port)?.address : undefined;
+    return this.#visitors.find(address, port)?.address;
   }
 
   close(): void {
@@ -128,13 +129,13 @@ export class SniDoor {
   }
 
   #toOwn(socket: ByteSocket, first: Uint8Array): void {
-    const address = socket.remoteAddress;
+    const visitor = { address: socket.remoteAddress };
     dialSocket(
       (onRead) => {
-        const own = connectTcp({ host: "127.0.0.1", port: this.#options.ownPort! }, onRead);
+        const own = connectTcp({ host: INNER_HOST, port: this.#options.ownPort! }, onRead);
         let port = 0;
-        own.once("connect", () => this.#visitors.set(port = own.localPort ?? 0, { address }));
-        own.once("close", () => this.#visitors.delete(port));
+        own.once("connect", () => this.#visitors.note(port = own.localPort ?? 0, visitor));
+        own.once("close", () => this.#visitors.forget(port, visitor));
         return own;
       },
       "the own HTTPS",
@@ -148,17 +149,6 @@ export class SniDoor {
 
   /** Says in TLS why not. What the visitor still sends is dropped. */
   #alert(socket: ByteSocket, code: "decode_error" | "unrecognized_name"): void {
-    const timer = setTimeout(() => socket.reset(), ALERT_LINGER_MS);
-    socket.start({
-      onData: () => {},
-      onEnd: () => {},
-      onDrain: () => {},
-      onClose: () => clearTimeout(timer),
-    });
-    socket.write(tlsAlert(code));
-    socket.end();
+    socket.endWith(tlsAlert(code));
   }
 }
-
-/** How long a visitor may take to read an alert and leave. */
-const ALERT_LINGER_MS = 2_000;

@@ -40,6 +40,9 @@ function isNet(socket: Duplex): socket is net.Socket {
   return socket instanceof net.Socket || (socket as unknown) instanceof BunSocket;
 }
 
+/** How long a peer may take to read a last word and leave. */
+const LINGER_MS = 2_000;
+
 /** How long a connection may be silent before the kernel asks whether the peer is still there. */
 const KEEPALIVE_MS = 60_000;
 
@@ -137,6 +140,19 @@ export class ByteSocket {
   /** Ends this side, after what was written. */
   end(): void {
     this.#socket.end();
+  }
+
+  /** Says the last word and leaves. What the peer still sends is dropped, and it may take `LINGER_MS` to leave too. */
+  endWith(bytes: Uint8Array): void {
+    const timer = setTimeout(() => this.reset(), LINGER_MS);
+    this.start({
+      onData: () => {},
+      onEnd: () => {},
+      onDrain: () => {},
+      onClose: () => clearTimeout(timer),
+    });
+    this.write(bytes);
+    this.end();
   }
 
   pause(): void {

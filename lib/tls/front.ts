@@ -29,6 +29,7 @@ import {
   type TlsConnection,
   type TlsListener,
 } from "../runtime/listen_tls.ts";
+import { INNER_HOST, LoopbackOrigins } from "../runtime/loopback_origins.ts";
 
 /** Who is behind an inner connection. */
 export interface Visitor {
@@ -44,8 +45,6 @@ export interface TlsFrontOptions {
   readonly port: number;
   /** Where the plain HTTP server listens, on loopback. */
   readonly innerPort: number;
-  /** @default "127.0.0.1" */
-  readonly innerHost?: string;
   /** See `TlsListenOptions.certificateFor`; `CertificateStore.choose` fits. */
   certificateFor(serverName: string | undefined): CertificatePair;
   /** @default 10_000 */
@@ -53,9 +52,6 @@ export interface TlsFrontOptions {
   /** Visitors at once, handshakes included. @default 10_000 */
   readonly connectionsMax?: number;
 }
-
-/** Where the inner server listens, and so where connections to it come from. */
-const INNER_HOST = "127.0.0.1";
 
 /** The inner listener is in this process: when it has not taken a connection by then, it never will. */
 const INNER_CONNECT_TIMEOUT_MS = 5_000;
@@ -72,7 +68,7 @@ const CLOSE_POLL_MS = 20;
 /** A running front. Made by `TlsFront.listen`. */
 export class TlsFront {
   readonly #options: TlsFrontOptions;
-  readonly #visitors = new Map<number, Visitor>();
+  readonly #visitors = new LoopbackOrigins<Visitor>();
   #listener!: TlsListener;
 
   private constructor(options: TlsFrontOptions) {
@@ -131,9 +127,7 @@ export class TlsFront {
    * @returns Undefined when the connection did not come through this front: refuse it.
    */
   visitorOf(remoteAddress: string | undefined, remotePort: number | undefined): Visitor | undefined {
-    const { innerHost = INNER_HOST } = this.#options;
-    if (remoteAddress !== innerHost || remotePort === undefined) return undefined;
-    return this.#visitors.get(remotePort);
+    return this.#visitors.find(remoteAddress, remotePort);
   }
 
   /** Takes up a renewed default certificate. Call it after each renewal; see `TlsListener.refresh`. */
@@ -156,14 +150,18 @@ export class TlsFront {
   }
 
   #splice({ stream, remoteAddress, remotePort, serverName }: TlsConnection): void {
-    const { innerPort, innerHost = INNER_HOST } = this.#options;
-    const inner = net.connect({ host: innerHost, port: innerPort, allowHalfOpen: true });
+    const inner = net.connect({ host: INNER_HOST, port: this.#options.innerPort, allowHalfOpen: true });
+    const visitor: Visitor = {
+      address: remoteAddress,
+      port: remotePort,
+      ...(serverName === undefined ? {} : { serverName }),
+    };
     let key: number | undefined;
     let timer = setTimeout(() => abort(), INNER_CONNECT_TIMEOUT_MS);
 
     // The entry goes before the socket does: its port is free for others only after that.
     const forget = (): void => {
-      if (key !== undefined) this.#visitors.delete(key);
+      if (key !== undefined) this.#visitors.forget(key, visitor);
       key = undefined;
     };
     const abort = (): void => {
@@ -182,11 +180,7 @@ export class TlsFront {
       }
       inner.setNoDelay(true);
       key = inner.localPort;
-      this.#visitors.set(key, {
-        address: remoteAddress,
-        port: remotePort,
-        ...(serverName === undefined ? {} : { serverName }),
-      });
+      this.#visitors.note(key, visitor);
       // `pipe` passes on the end of each direction by itself, and holds back a side that is not read.
       stream.pipe(inner);
       inner.pipe(stream);

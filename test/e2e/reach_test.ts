@@ -11,7 +11,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type RunningProcess, useProcesses } from "../support/processes.ts";
 import { fieldsOf, get, RawConnection, RawTarget, readResponse, request } from "./raw.ts";
-import { admin, mintCaller, pattern, proxyDoor, reachDoor, sumOf, TcpEnd, TcpTarget } from "./tcp_wall.ts";
+import {
+  admin,
+  mintCaller,
+  pattern,
+  proxyDoor,
+  reachDoor,
+  sumOf,
+  TcpEnd,
+  TcpTarget,
+  untilStalled,
+} from "./tcp_wall.ts";
 import {
   CROSS,
   eventually,
@@ -334,13 +344,7 @@ for (const [gatewayRuntime, agentRuntime] of CROSS) {
         write();
       });
       write();
-      let seen = -1;
-      await eventually(async () => {
-        const last = seen;
-        seen = target.socket.bytesWritten - target.socket.writableLength;
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        return seen > 0 && last === seen;
-      }, (isStalled) => isStalled);
+      await untilStalled(target.socket);
       expect(written).toBeLessThan(STALLED_BYTES_MAX / MIB);
       const grown = pids.map((pid, index) => residentBytes(pid) - before[index]!);
       expect(Math.max(...grown)).toBeLessThan(STALLED_RESIDENT_BYTES_MAX);

@@ -14,7 +14,7 @@ import tls from "node:tls";
 import { TestAuthority } from "../support/certificates.ts";
 import { freePort, type RunningProcess, useProcesses } from "../support/processes.ts";
 import { ensurePackage } from "../support/services.ts";
-import { admin, pattern, sumOf, TcpEnd, tcpPorts, TcpTarget } from "./tcp_wall.ts";
+import { admin, pattern, sumOf, TcpEnd, tcpPorts, TcpTarget, untilStalled } from "./tcp_wall.ts";
 import {
   CROSS,
   eventually,
@@ -293,14 +293,7 @@ for (const [gatewayRuntime, agentRuntime] of CROSS) {
       };
       target.socket.on("drain", write);
       write();
-      // It has stalled when nothing moved for a while.
-      let seen = -1;
-      await eventually(async () => {
-        const last = seen;
-        seen = target.socket.bytesWritten - target.socket.writableLength;
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        return seen > 0 && last === seen;
-      }, (isStalled) => isStalled);
+      await untilStalled(target.socket);
       expect(written).toBeLessThan(STALLED_BYTES_MAX / MIB);
       const grown = pids.map((pid, index) => residentBytes(pid) - before[index]!);
       expect(Math.max(...grown)).toBeLessThan(STALLED_RESIDENT_BYTES_MAX);

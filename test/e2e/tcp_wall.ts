@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { mint } from "../../lib/admin/token_commands.ts";
 import type { RunningProcess } from "../support/processes.ts";
 import { Changing } from "../support/raw_http.ts";
-import { type Claims, portOf, type RunningGateway } from "./wall.ts";
+import { type Claims, eventually, portOf, type RunningGateway } from "./wall.ts";
 
 /** What a token is to say. */
 export interface CallClaims extends Claims {
@@ -228,4 +228,15 @@ export class TcpTarget extends Changing {
     for (const end of this.ends) end.destroy();
     this.#server.close();
   }
+}
+
+/** Waits until what is written to a socket does not leave any more: nothing moved for a while. */
+export async function untilStalled(socket: Socket): Promise<void> {
+  let seen = -1;
+  await eventually(async () => {
+    const last = seen;
+    seen = socket.bytesWritten - socket.writableLength;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return seen > 0 && last === seen;
+  }, (isStalled) => isStalled);
 }

@@ -97,6 +97,11 @@ export class FakeSocket implements Pick<ByteSocket, keyof ByteSocket> {
     this.#settle();
   }
 
+  endWith(bytes: Uint8Array): void {
+    this.write(bytes);
+    this.end();
+  }
+
   pause(): void {
     this.paused = true;
   }
