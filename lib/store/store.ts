@@ -1,0 +1,127 @@
+/**
+ * Where the gateway keeps what must outlive it: events, edges, flows, the versions of the policy, the model, and who
+ * changed what.
+ *
+ * Calls are synchronous: what has returned is in the store, also if the process is killed right after. A call that
+ * cannot be done throws `StoreError` and changes nothing. Nobody on the data path calls any of it: `StoreWriter` does,
+ * from a bounded queue.
+ *
+ * @module
+ */
+import type { EventType, NetwallEvent } from "../events/event.ts";
+import type { PolicyDocument } from "../policy/document.ts";
+import type { EdgeRecord, FlowRecord } from "../policy/record.ts";
+
+/**
+ * The store cannot do what was asked.
+ *
+ * `full`: no space. `corrupt`: the file is no store or is damaged. `newer`: made by a later release. `busy`: another
+ * process writes. `io`: anything else.
+ */
+export class StoreError extends Error {
+  override name = "StoreError";
+  constructor(
+    message: string,
+    readonly code: "full" | "corrupt" | "newer" | "busy" | "io",
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** What to look for; all that is given must hold. Texts are compared whole. */
+export interface EventQuery {
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly type?: EventType;
+  readonly image?: string;
+  readonly namespace?: string;
+  readonly service?: string;
+  /** The name of the source. */
+  readonly source?: string;
+  readonly destination?: string;
+  readonly effect?: NetwallEvent["effect"];
+  readonly verdict?: NetwallEvent["verdict"];
+  readonly direction?: NetwallEvent["direction"];
+  /** Only events before this one, by id: the next page. */
+  readonly before?: string;
+  /** From 1 to `PAGE_MAX`. */
+  readonly limit: number;
+}
+
+export const PAGE_MAX = 1_000;
+
+/** Newest first. */
+export interface Page<T> {
+  readonly items: T[];
+  /** What to give as `before` for the next page; absent on the last one. */
+  readonly next?: string;
+}
+
+/** One version of the policy. Versions count from 1 and are never changed. */
+export interface PolicyVersion {
+  readonly version: number;
+  readonly atMs: number;
+  /** Who made it. */
+  readonly by: string;
+  readonly comment: string;
+  /** Without the model. */
+  readonly document: PolicyDocument;
+}
+
+/** One change that somebody made. */
+export interface AuditEntry {
+  readonly id: number;
+  readonly atMs: number;
+  readonly by: string;
+  readonly role: string;
+  /** Such as `policy.apply`. */
+  readonly action: string;
+  /** What it was done to, and how it ended; short. */
+  readonly detail: string;
+}
+
+export interface Retention {
+  /** Events and flows that ended before are deleted. */
+  readonly beforeMs: number;
+  /** The oldest events are deleted until the store is not larger. */
+  readonly bytesMax: number;
+}
+
+export interface Store {
+  /** Adds new events and takes changed ones (same id) in, all or none. */
+  putEvents(events: readonly NetwallEvent[]): void;
+  events(query: EventQuery): Page<NetwallEvent>;
+  event(id: string): NetwallEvent | undefined;
+  /** In the order of `seq`, from the first after it. */
+  eventsAfter(seq: number, limit: number): NetwallEvent[];
+  /** The greatest `seq` that any event ever had; 0 when there was none. */
+  lastSeq(): number;
+
+  putEdges(edges: readonly EdgeRecord[]): void;
+  edges(): EdgeRecord[];
+  /** Adds to the counts of equal records (all but `count`, `path` and `address`; those of the first one stay). */
+  addFlows(flows: readonly FlowRecord[]): void;
+  /** Newest hour first. */
+  flows(sinceMs: number, limit: number): FlowRecord[];
+
+  /** @returns It, with its number: one more than the newest. */
+  addPolicy(version: Omit<PolicyVersion, "version">): PolicyVersion;
+  /** @param version The newest when it is left out. */
+  policy(version?: number): PolicyVersion | undefined;
+  /** Newest first, without their documents. */
+  policies(limit: number, before?: number): Page<Omit<PolicyVersion, "document">>;
+
+  addAudit(entry: Omit<AuditEntry, "id">): AuditEntry;
+  /** Newest first. */
+  audits(limit: number, before?: number): Page<AuditEntry>;
+
+  /** A text under a name: the model, the staged policy. */
+  putState(name: string, text: string): void;
+  state(name: string): string | undefined;
+
+  /** Deletes what is too old or too much. @returns How many events went. */
+  prune(retention: Retention): number;
+  sizeBytes(): number;
+  close(): void;
+}
