@@ -1,0 +1,121 @@
+/**
+ * What the admin API may see of the firewall and ask of it. The gateway implements it; the API only speaks it.
+ *
+ * Whatever changes something takes who asked for it, and is in the audit log when it returns.
+ *
+ * @module
+ */
+import type { NetwallEvent } from "../events/event.ts";
+import type { PolicyDocument, PolicyRule } from "../policy/document.ts";
+import type { Direction } from "../policy/flow.ts";
+import type { Mode } from "../policy/mode.ts";
+import type { EdgeRecord } from "../policy/record.ts";
+import type { SimulationReport } from "../policy/simulate.ts";
+import type { PolicyVersion, Store } from "../store/store.ts";
+
+/** Who asks: the name and role of an admin token. */
+export interface Actor {
+  readonly name: string;
+  readonly role: "viewer" | "operator";
+}
+
+/**
+ * A change cannot be made.
+ *
+ * `notFound`: what it is about is not there. `conflict`: it is not as the caller thinks. `invalid`: it cannot be.
+ * `unavailable`: the store cannot write it down.
+ */
+export class ControlError extends Error {
+  override name = "ControlError";
+  constructor(
+    message: string,
+    readonly code: "notFound" | "conflict" | "invalid" | "unavailable",
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** How far a group has come with learning one direction. */
+export interface LearningProgress {
+  readonly direction: Direction;
+  /** `active`: judged by it. `saturated`: overfull, never promoted. */
+  readonly state: "learning" | "stable" | "active" | "saturated";
+  /** What still keeps it from being stable, or what made it so; one sentence each. */
+  readonly reasons: readonly string[];
+  readonly sinceMs: number;
+  /** Requests and connections that were learned from. */
+  readonly samples: number;
+  readonly edges: number;
+  readonly routes: number;
+  /** When something new was last learned. */
+  readonly lastNewMs: number;
+  /** The share of traffic that it has probably not seen yet, from 0 to 1 (Good–Turing). */
+  readonly unseenShare: number;
+}
+
+/** One group as operators see it. */
+export interface GroupView {
+  readonly id: string;
+  readonly namespace: string;
+  readonly image: string;
+  readonly services: readonly string[];
+  /** Agents that are linked now. */
+  readonly agents: readonly string[];
+  readonly modes: Readonly<
+    Record<Direction, { readonly mode: Mode; readonly origin: "manual" | "promoted" | "default" }>
+  >;
+  readonly learning: readonly LearningProgress[];
+}
+
+/** A source that is refused for a while. */
+export interface BanView {
+  readonly key: string;
+  readonly source: string;
+  readonly service: string;
+  readonly untilMs: number;
+  readonly reason: string;
+}
+
+/** What goes out on the live stream. */
+export type StreamMessage =
+  | { readonly kind: "event"; readonly event: NetwallEvent }
+  | { readonly kind: "edge"; readonly edge: EdgeRecord }
+  | { readonly kind: "policy"; readonly version: number };
+
+/** What became of a document that was sent. */
+export interface Applied {
+  readonly version: PolicyVersion;
+  /** Streams that were open and are denied now: they were cut. */
+  readonly cut: number;
+}
+
+export interface FirewallControl {
+  readonly store: Store;
+  /** What the gateway could not write down since it started. */
+  readonly unrecorded: number;
+  /** Why the store cannot be written, or `undefined`. */
+  readonly storeFault: string | undefined;
+  policy(): PolicyVersion;
+  /** The policy with the learned model, as `apply` takes it. */
+  exported(): PolicyDocument;
+  /** @param expected The version that the caller saw; another one is a `conflict`. Nothing is not checked. */
+  apply(document: PolicyDocument, by: Actor, comment: string, expected?: number): Applied;
+  /** Sets the policy whose verdicts are shown as pending; `undefined` takes it away. */
+  stage(document: PolicyDocument | undefined, by: Actor): void;
+  staged(): PolicyDocument | undefined;
+  rollback(version: number, by: Actor): Applied;
+  simulate(document: PolicyDocument, sinceMs: number): SimulationReport;
+  groups(): GroupView[];
+  edges(): EdgeRecord[];
+  /** @param direction All three when it is left out. */
+  setMode(group: string, mode: Mode, by: Actor, direction?: Direction): Applied;
+  /** Takes the group's promoted and manual modes away, so that it learns again. */
+  relearn(group: string, by: Actor): Applied;
+  /** Makes a rule that allows what an event was about, for its image and namespace, in front of all others. */
+  allowEvent(id: string, by: Actor): PolicyRule;
+  bans(): BanView[];
+  unban(key: string, by: Actor): void;
+  /** @returns What ends it. */
+  subscribe(listener: (message: StreamMessage) => void): () => void;
+}
