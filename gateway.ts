@@ -28,7 +28,7 @@ import { LINK_PATH } from "./lib/config/addresses.ts";
 import { type GatewayConfig, gatewayConfig } from "./lib/config/gateway_config.ts";
 import { loadConfig } from "./lib/config/load.ts";
 import { type Failure, isUndone } from "./lib/http/failure.ts";
-import type { ForwardFacts } from "./lib/http/forward.ts";
+import type { ForwardFacts } from "./lib/http/forward_options.ts";
 import { forwardVisit } from "./lib/gateway/forward_visit.ts";
 import {
   doorsOf,

@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tcp: ["wire", "mux", "runtime"],
   doors: ["wire", "mux", "http", "tcp", "runtime"],
   egress: ["runtime"],
-  routing: ["mux"],
+  routing: ["mux", "policy"],
   auth: [],
   // Addresses are read in one way only.
   policy: ["egress"],

@@ -10,7 +10,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Buffer } from "node:buffer";
-import { mayServe, type SigningKey, type TokenClaims, TokenError, verifyToken } from "../auth/token.ts";
+import { type SigningKey, type TokenClaims, TokenError, verifyToken } from "../auth/token.ts";
 import { LinkAcceptor, type LinkAuthentication } from "../link/acceptor.ts";
 import type { Link } from "../link/link.ts";
 import type { MemoryBudget } from "../mux/budget.ts";
@@ -18,18 +18,16 @@ import { Session } from "../mux/session.ts";
 import type { SessionEnd } from "../mux/session_options.ts";
 import type { Stream } from "../mux/stream.ts";
 import type { ErrorName } from "../wire/errors.ts";
-import { type Hello, helloField } from "../wire/hello.ts";
+import type { Hello } from "../wire/hello.ts";
 import type { OpenPayload } from "../wire/open.ts";
-import { isServiceName } from "../service_name.ts";
 import { parseWallFields } from "../seal/wall_report.ts";
 import type { Attachment, Registry, WallClaim } from "../routing/registry.ts";
+import { attachmentOf } from "./attachment.ts";
 
 /** Links at once. They share `connectionsMax` with visitors, whom a stolen token must not be able to keep out. */
 export const LINKS_MAX = 5_000;
 /** Links of one token at once: replicas may share one, but none may keep all others out. */
 export const LINKS_PER_TOKEN_MAX = LINKS_MAX / 4;
-/** Services of one link. */
-export const LINK_SERVICES_MAX = 256;
 /** Changes of its wall that are told of one link in a minute: an agent may report as often as it likes. */
 export const WALL_EVENTS_PER_MINUTE_MAX = 12;
 /** A report that cannot be one is no reason to believe the one before. */
@@ -39,8 +37,6 @@ const UNREADABLE_WALL: WallClaim = {
   exposed: [],
   faults: ["The report cannot be read"],
 };
-/** The longest claim that is kept. */
-const CLAIM_CHARS_MAX = 255;
 /** How often expired tokens are looked for. */
 const EXPIRY_CHECK_MS = 1_000;
 
@@ -51,6 +47,8 @@ export interface Call {
   readonly open: OpenPayload;
   /** Who calls, by its token. */
   readonly caller: TokenClaims;
+  /** Its link. */
+  readonly from: Attachment;
 }
 
 /** What is told to the owner, for the log and the metrics. */
@@ -180,7 +178,7 @@ export class Admission {
       onOpen: (stream, open) => {
         // What did not pass its HELLO serves nothing and calls nothing.
         if (attachment === undefined) return stream.reset("refused");
-        this.#options.onCall({ stream, open, caller: claims });
+        this.#options.onCall({ stream, open, caller: claims, from: attachment });
       },
       onReport: (fields) => {
         if (attachment !== undefined) this.#report(attachment, fields, told);
@@ -212,53 +210,16 @@ export class Admission {
 
   /** Puts a link to work, if its token allows what its HELLO asks for. */
   #attach(session: Session, claims: TokenClaims, hello: Hello): Attachment | undefined {
-    const services = namesIn(helloField(hello, "services"));
-    const wrong = services.length === 0 && !claims.egress && claims.reach.length === 0
-      ? "names no service and its token allows no calls: add --serve to it, or --reach or --egress to its token"
-      : services.length > LINK_SERVICES_MAX
-      ? `names more than ${LINK_SERVICES_MAX} services`
-      : undefined;
-    const tcp = new Set(namesIn(helloField(hello, "tcp")).filter((name) => services.includes(name)));
-    const { registry } = this.#options;
-    const otherwise = services.find((name) =>
-      registry.isServedOtherwise(name, tcp.has(name) ? "tcp" : "http")
-    );
-    const denied = services.find((service) => !isServiceName(service) || !mayServe(claims, service));
-    if (wrong !== undefined || denied !== undefined) {
-      const reason = wrong ??
-        `may not serve ${JSON.stringify(denied!.slice(0, 63))}: mint a token with --serve for it`;
-      session.close("identity", `The agent ${claims.name} ${reason}`);
+    const made = attachmentOf(session, claims, hello, this.#options.registry);
+    if ("refusal" in made) {
+      session.close(made.code, made.refusal);
       return undefined;
     }
-    if (otherwise !== undefined) {
-      // It may come again: the others may be gone by then.
-      const way = tcp.has(otherwise) ? "as HTTP" : "as raw connections";
-      session.close("refused", `Other agents serve ${otherwise} ${way}: serve it in the same way`);
-      return undefined;
-    }
-    const claimed: Record<string, string> = {};
-    for (const name of ["hostname", "version", "runtime"]) {
-      const value = helloField(hello, name);
-      if (value !== undefined) claimed[name] = value.slice(0, CLAIM_CHARS_MAX);
-    }
-    const attachment: Attachment = {
-      session,
-      agent: claims.name,
-      tokenId: claims.id,
-      namespace: claims.namespace,
-      image: claims.image,
-      services,
-      tcp,
-      reach: claims.reach,
-      egress: claims.egress,
-      sinceMs: Date.now(),
-      claimed,
-    };
-    this.#options.registry.add(attachment);
+    this.#options.registry.add(made);
     const again = this.#known.has(claims.name);
     this.#known.add(claims.name);
-    this.#options.onEvent({ kind: "linked", attachment, again });
-    return attachment;
+    this.#options.onEvent({ kind: "linked", attachment: made, again });
+    return made;
   }
 
   /** What is told is what changed since it was told last; what is shown is always the newest. */
@@ -288,11 +249,6 @@ interface WallTold {
   /** In the minute that began at `sinceMs`, on the clock of `performance.now()`. */
   count: number;
   sinceMs: number;
-}
-
-/** The names of a list in HELLO, each once. */
-function namesIn(list: string | undefined): string[] {
-  return [...new Set((list ?? "").split(",").filter((name) => name !== ""))];
 }
 
 function busy(message: string): LinkAuthentication<TokenClaims> {

@@ -4,7 +4,8 @@
  * @module
  */
 import type { GatewayConfig } from "../config/gateway_config.ts";
-import { forward, type ForwardFacts } from "../http/forward.ts";
+import { forward } from "../http/forward.ts";
+import type { Deniable, ForwardFacts } from "../http/forward_options.ts";
 import { forwardUpgrade } from "../http/forward_upgrade.ts";
 import type { Visit } from "../http/visit.ts";
 import type { Session } from "../mux/session.ts";
@@ -14,6 +15,7 @@ import type { Session } from "../mux/session.ts";
  *
  * @param head The encoded request head.
  * @param protocols Of an upgrade: those to switch to; without, it is forwarded as any other request.
+ * @param onBegin Told what ends the exchange from outside.
  */
 export function forwardVisit(
   session: Session,
@@ -21,10 +23,18 @@ export function forwardVisit(
   head: Uint8Array,
   protocols: string | undefined,
   limits: GatewayConfig["limits"],
+  onBegin?: (exchange: Deniable) => void,
 ): Promise<ForwardFacts> {
   const { incoming, outgoing, upgrade } = visit.arrival;
   const { method, hasBody } = visit.reading;
-  const shared = { session, service: visit.service, head, method, answerTimeoutMs: limits.answerTimeout };
+  const shared = {
+    session,
+    service: visit.service,
+    head,
+    method,
+    answerTimeoutMs: limits.answerTimeout,
+    onBegin,
+  };
   if (upgrade) {
     const { socket, early } = upgrade;
     return forwardUpgrade({ ...shared, socket, early, upgrade: protocols !== undefined });

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Failure, FAILURE_STATUS, failureDetail } from "../http/failure.ts";
-import type { ForwardFacts } from "../http/forward.ts";
+import type { ForwardFacts } from "../http/forward_options.ts";
 import type { RequestFault } from "../http/reading.ts";
 import { type Visit, writeAnswer } from "../http/visit.ts";
 import type { Arrival } from "../http/visitor_server.ts";

@@ -86,6 +86,8 @@ export function failureDetail(failure: Failure): string {
       return "The service did not answer in time";
     case "http_protocol_error":
       return "The service gave an answer that cannot be passed on";
+    case "http_request_denied":
+      return "The policy of this gateway does not allow it";
     default:
       return "The service did not answer";
   }

@@ -9,54 +9,26 @@
  */
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Session } from "../mux/session.ts";
 import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { ProtocolError } from "../wire/errors.ts";
 import { decodeResponseHead, type ResponseHead } from "../wire/head.ts";
 import { formatHead, linger } from "./answer_text.ts";
 import { type Failure, failureOf, isLost } from "./failure.ts";
+import type { Deniable, ForwardFacts, ForwardOptions } from "./forward_options.ts";
 import { readResponse } from "./response_fields.ts";
 import { INFORMATIONAL_MAX } from "./response_parser.ts";
 import { passableTrailers, trailerPairs } from "./trailers.ts";
 
-export interface ForwardOptions {
-  incoming: IncomingMessage;
-  outgoing: ServerResponse;
-  session: Session;
-  service: string;
-  /** The encoded request head. */
-  head: Uint8Array;
-  method: string;
-  hasBody: boolean;
-  /** A longer request body is cut off with 413; 0 for no limit. */
-  bodyBytesMax: number;
-  /** Time for the response head after the request has been sent whole, in ms; 0 for no limit. */
-  answerTimeoutMs: number;
-  /** Time without a byte either way, in ms; 0 for no limit. */
-  idleTimeoutMs: number;
-}
-
-/** What happened, for the log, the metrics and the decision to try again. */
-export interface ForwardFacts {
-  /** The status that the visitor got, or 0 when the head was not sent. */
-  status: number;
-  failure: Failure | undefined;
-  /** For the log: what the agent or the session said. */
-  detail: string;
-  requestBytes: number;
-  responseBytes: number;
-  /** True when the target surely did not begin to answer, and the request can be sent again as it was. */
-  retryable: boolean;
-  /** The body went over `bodyBytesMax`: 413. */
-  tooLarge: boolean;
-}
-
 /** Forwards a request and settles when the exchange is over, whatever became of it. Never rejects. */
 export function forward(options: ForwardOptions): Promise<ForwardFacts> {
-  return new Promise((resolve) => new Forwarding(options, resolve).begin());
+  return new Promise((resolve) => {
+    const forwarding = new Forwarding(options, resolve);
+    options.onBegin?.(forwarding);
+    forwarding.begin();
+  });
 }
 
-class Forwarding implements StreamSink {
+class Forwarding implements StreamSink, Deniable {
   readonly #options: ForwardOptions;
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
@@ -95,6 +67,11 @@ class Forwarding implements StreamSink {
       this.#awaitAnswer();
     }
     if (idleTimeoutMs > 0) this.#watchIdle(idleTimeoutMs);
+  }
+
+  deny(detail: string): void {
+    if (!this.#settled) this.#stream?.reset("cancelled", detail);
+    this.#fail("http_request_denied", detail);
   }
 
   // From the visitor.

@@ -13,7 +13,7 @@ import type { Session } from "../mux/session.ts";
 import type { Stream, StreamError, StreamSink } from "../mux/stream.ts";
 import { decodeResponseHead } from "../wire/head.ts";
 import { type Failure, failureOf, isLost } from "./failure.ts";
-import type { ForwardFacts } from "./forward.ts";
+import type { Deniable, ForwardFacts } from "./forward_options.ts";
 import { formatHead } from "./answer_text.ts";
 import { readResponse } from "./response_fields.ts";
 import { INFORMATIONAL_MAX } from "./response_parser.ts";
@@ -32,14 +32,20 @@ export interface UpgradeOptions {
   upgrade: boolean;
   /** Time for the response head, in ms; 0 for no limit. */
   answerTimeoutMs: number;
+  /** See `ForwardOptions`. */
+  onBegin?: ((exchange: Deniable) => void) | undefined;
 }
 
 /** Forwards an upgrade and settles when the connection is over. Never rejects. */
 export function forwardUpgrade(options: UpgradeOptions): Promise<ForwardFacts> {
-  return new Promise((resolve) => new UpgradeForwarding(options, resolve).begin());
+  return new Promise((resolve) => {
+    const forwarding = new UpgradeForwarding(options, resolve);
+    options.onBegin?.(forwarding);
+    forwarding.begin();
+  });
 }
 
-class UpgradeForwarding implements StreamSink {
+class UpgradeForwarding implements StreamSink, Deniable {
   readonly #options: UpgradeOptions;
   readonly #socket: Socket;
   readonly #resolve: (facts: ForwardFacts) => void;
@@ -75,6 +81,11 @@ class UpgradeForwarding implements StreamSink {
         this.#fail("http_response_timeout", "No answer in time");
       }, answerTimeoutMs);
     }
+  }
+
+  deny(detail: string): void {
+    if (!this.#settled) this.#stream?.reset("cancelled", detail);
+    this.#fail("http_request_denied", detail);
   }
 
   onDrain(): void {

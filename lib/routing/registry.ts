@@ -6,6 +6,7 @@
  * @module
  */
 import type { Session } from "../mux/session.ts";
+import type { Group } from "../policy/flow.ts";
 
 /** How a service is carried: as HTTP requests, or as raw connections. */
 export type ServiceKind = "http" | "tcp";
@@ -20,6 +21,8 @@ export interface Attachment {
   readonly namespace: string;
   /** The image, from the token; empty when it was not enrolled. */
   readonly image: string;
+  /** Made from both: what policies are about. */
+  readonly group: Group;
   /** What its token lets it call: services, `*` for any; and hosts outside. */
   readonly reach: readonly string[];
   readonly egress: boolean;
@@ -29,6 +32,8 @@ export interface Attachment {
   readonly sinceMs: number;
   /** What the agent says of itself: hostname, container id, version. Shown, never believed. */
   readonly claimed: Readonly<Record<string, string>>;
+  /** Ports of its targets, by service: claimed, so only shown. */
+  readonly ports: ReadonlyMap<string, number>;
   /** What its last report claims of its wall, and when it came. */
   wall?: { readonly claim: WallClaim; readonly atMs: number };
 }

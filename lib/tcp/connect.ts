@@ -12,6 +12,7 @@ import { ConnectError, connectError, type ConnectErrorCode } from "../runtime/co
 import type { ErrorName } from "../wire/errors.ts";
 import { encodeFields } from "../wire/head.ts";
 import type { OpenPayload } from "../wire/open.ts";
+import type { CutOff } from "./relay.ts";
 import { Splice, type SpliceFacts } from "./splice.ts";
 
 /** What the opener is told when the dial fails: a code, never an address or a message. */
@@ -54,12 +55,18 @@ export interface AcceptTcpOptions {
   readonly idleTimeoutMs: number;
   /** Written to the target before anything else. */
   readonly preface?: Uint8Array;
+  /** The connection stands. */
+  onConnected?(): void;
   /** Called once, when all is over. The message of its error may name the target. */
   onDone(facts: ConnectionFacts): void;
 }
 
-/** Dials for a stream that was opened here, and splices. All that follows is driven by the two. */
-export function acceptTcp(options: AcceptTcpOptions): void {
+/**
+ * Dials for a stream that was opened here, and splices. All that follows is driven by the two.
+ *
+ * @returns Cuts it off.
+ */
+export function acceptTcp(options: AcceptTcpOptions): CutOff {
   const { stream, open, connect, address, preface } = options;
   let failure: ConnectionFacts["error"];
   let abort = (): void => {};
@@ -79,6 +86,7 @@ export function acceptTcp(options: AcceptTcpOptions): void {
       if (splice.done) return socket.reset();
       stream.sendHead(CONNECTED);
       if (preface !== undefined) socket.write(preface);
+      options.onConnected?.();
       splice.join(socket);
     },
     onFailure: (cause) => {
@@ -90,4 +98,5 @@ export function acceptTcp(options: AcceptTcpOptions): void {
       splice.stop(RESET_CODES[failure.code], "");
     },
   });
+  return (code, told) => splice.stop(code, told);
 }

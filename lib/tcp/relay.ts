@@ -21,7 +21,7 @@ export interface RelayFacts {
   /** The code of the reset that ended it, if one did. */
   readonly code: ErrorName | undefined;
   /** Who cut it off. */
-  readonly by: "closed" | "caller" | "target";
+  readonly by: "closed" | "caller" | "target" | "gateway";
   readonly detail: string;
 }
 
@@ -35,18 +35,23 @@ export interface RelayOptions {
   readonly service: string;
   /** The encoded head of the new stream. */
   readonly head: Uint8Array;
+  /** The target stands. */
+  onConnected?(): void;
   /** Called once, when all is over. */
   onDone(facts: RelayFacts): void;
 }
 
-/** Begins to relay. @returns False when the session takes no stream: nothing was touched, try another. */
-export function relay(options: RelayOptions): boolean {
+/** Cuts a connection off, telling the opener why: nothing when it is over. */
+export type CutOff = (code: ErrorName, told: string) => void;
+
+/** Begins to relay. @returns `undefined` when the session takes no stream: nothing was touched, try another. */
+export function relay(options: RelayOptions): CutOff | undefined {
   const { caller, body, session, service, head } = options;
   const end = caller.remoteEnded && body.length === 0;
   const fromCaller = new Half();
   const fromTarget = new Half();
   const target = session.openStream("tcp", service, head, end, fromTarget);
-  if (target === undefined) return false;
+  if (target === undefined) return undefined;
   const facts = { connected: false };
   let done = false;
   const finish = (by: RelayFacts["by"], error: StreamError | undefined): void => {
@@ -66,11 +71,17 @@ export function relay(options: RelayOptions): boolean {
   fromTarget.onFirstHead = (bytes) => {
     facts.connected = true;
     caller.sendHead(bytes);
+    options.onConnected?.();
   };
   caller.attach(fromCaller);
   if (end) fromCaller.ended = true;
   else if (body.length > 0) fromCaller.onData(body, caller.remoteEnded);
-  return true;
+  return (code, told) => {
+    if (done) return;
+    caller.reset(code, told);
+    target.reset(code, "");
+    finish("gateway", new StreamError(code, told, false));
+  };
 }
 
 /** One direction: what comes from a stream and goes to the other. */

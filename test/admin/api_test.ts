@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { adminApp } from "../../lib/admin/api.ts";
 import { listenAdmin } from "../../lib/gateway/admin_listener.ts";
 import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
-import type { Session } from "../../lib/mux/session.ts";
+import { madeAttachment } from "../support/attachment.ts";
 import { type Attachment, Registry } from "../../lib/routing/registry.ts";
 import { bunBinary } from "../support/processes.ts";
 import { exchangeRaw, RawVisitor } from "../support/raw_http.ts";
@@ -29,22 +29,11 @@ function app(isReady = true, change: Partial<Attachment> = {}): ReturnType<typeo
     ...{ open: true, streamsOpen: 3, creditGrantedBytes: 1, rttMs: 1.23456, leaving: false },
     link: { peer: "192.0.2.1:4711" },
   };
-  registry.add({
-    session: session as unknown as Session,
-    ...{
-      agent: "box",
-      tokenId: "secret-token-id",
-      namespace: "shop",
-      reach: [],
-      egress: false,
-      image: "",
-      services: ["web"],
-      tcp: new Set<string>(),
-      sinceMs: 0,
-      claimed: { hostname: "h" },
-      ...change,
-    },
-  });
+  registry.add(madeAttachment(session, {
+    ...{ agent: "box", tokenId: "secret-token-id", namespace: "shop", services: ["web"] },
+    claimed: { hostname: "h" },
+    ...change,
+  }));
   const gauges = {
     links: 1,
     streams: 3,

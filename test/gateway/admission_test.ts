@@ -17,11 +17,11 @@ import {
   Admission,
   type AdmissionEvent,
   type Call,
-  LINK_SERVICES_MAX,
   LINKS_MAX,
   LINKS_PER_TOKEN_MAX,
   WALL_EVENTS_PER_MINUTE_MAX,
 } from "../../lib/gateway/admission.ts";
+import { LINK_SERVICES_MAX } from "../../lib/gateway/attachment.ts";
 import { Registry } from "../../lib/routing/registry.ts";
 import { FrameType, REPORT_BYTES_MAX } from "../../lib/wire/frame.ts";
 import { encodeFields } from "../../lib/wire/head.ts";

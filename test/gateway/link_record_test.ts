@@ -8,22 +8,13 @@ import type { AdmissionEvent } from "../../lib/gateway/admission.ts";
 import { recordLink } from "../../lib/gateway/link_record.ts";
 import { createLogger } from "../../lib/log.ts";
 import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
-import type { Session } from "../../lib/mux/session.ts";
-import type { Attachment, WallClaim } from "../../lib/routing/registry.ts";
+import type { WallClaim } from "../../lib/routing/registry.ts";
+import { madeAttachment } from "../support/attachment.ts";
 
-const attachment: Attachment = {
-  ...{ session: { link: { peer: "192.0.2.1:5" } } as unknown as Session, agent: "box", tokenId: "secret-id" },
-  ...{
-    namespace: "default",
-    image: "",
-    reach: [],
-    egress: false,
-    services: ["web", "db"],
-    tcp: new Set(["db"]),
-    sinceMs: 0,
-  },
+const attachment = madeAttachment({ link: { peer: "192.0.2.1:5" } }, {
+  ...{ agent: "box", tokenId: "secret-id", services: ["web", "db"], tcp: new Set(["db"]) },
   claimed: { hostname: "h\n1", level: "error" },
-};
+});
 
 /** The one line of an event, and the metrics after it. */
 async function record(

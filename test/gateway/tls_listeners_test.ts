@@ -12,12 +12,12 @@ import { openListeners, type PublicListeners } from "../../lib/gateway/public_li
 import { routeTls } from "../../lib/gateway/tls_listeners.ts";
 import type { SniDecision } from "../../lib/gateway/sni_door.ts";
 import type { Arrival } from "../../lib/http/visitor_server.ts";
-import type { Session } from "../../lib/mux/session.ts";
 import { Registry } from "../../lib/routing/registry.ts";
 import { parseRoute, Router } from "../../lib/routing/router.ts";
 import { TlsRouter } from "../../lib/routing/tls_router.ts";
 import { tlsAlert } from "../../lib/tcp/client_hello.ts";
 import type { ClientHello } from "../../lib/tcp/client_hello_message.ts";
+import { madeAttachment } from "../support/attachment.ts";
 import { TestAuthority, type TestPair } from "../support/certificates.ts";
 import { ownLoopbackPorts, portsSince } from "../support/own_ports.ts";
 import { RawVisitor } from "../support/raw_http.ts";
@@ -26,21 +26,7 @@ import { dialTls, shakeHands } from "../support/tls_client.ts";
 describe("routeTls()", () => {
   const registry = new Registry();
   const serve = (services: string[], tcp: string[]): void => {
-    const session = { open: true, streamsOpen: 0 } as unknown as Session;
-    registry.add({
-      ...{
-        session,
-        agent: "a",
-        tokenId: "t",
-        namespace: "default",
-        image: "",
-        reach: [],
-        egress: false,
-        sinceMs: 0,
-        claimed: {},
-      },
-      ...{ services, tcp: new Set(tcp) },
-    });
+    registry.add(madeAttachment({ open: true, streamsOpen: 0 }, { services, tcp: new Set(tcp) }));
   };
   serve(["db", "web", "grpc"], ["db", "grpc"]);
   const routes = [

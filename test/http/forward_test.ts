@@ -5,7 +5,7 @@
  * @module
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import type { ForwardOptions } from "../../lib/http/forward.ts";
+import type { ForwardOptions } from "../../lib/http/forward_options.ts";
 import { FrameType } from "../../lib/wire/frame.ts";
 import { encodeResponseHead } from "../../lib/wire/head.ts";
 import { encodeHead } from "../../lib/wire/open.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import type { ForwardOptions } from "../../lib/http/forward.ts";
+import type { ForwardOptions } from "../../lib/http/forward_options.ts";
 import { FrameType } from "../../lib/wire/frame.ts";
 import { HostileAgentRig } from "../support/hostile_agent.ts";
 import { RawVisitor } from "../support/raw_http.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import { expect, test } from "bun:test";
-import type { Session } from "../../lib/mux/session.ts";
 import { type Attachment, Registry } from "../../lib/routing/registry.ts";
+import { madeAttachment } from "../support/attachment.ts";
 
 interface FakeSession {
   open: boolean;
@@ -26,16 +26,7 @@ function attachment(services: string[], session: Partial<FakeSession> = {}, agen
     ...{ open: true, streamsOpen: 0, creditGrantedBytes: 1, rttMs: 2, ownStreams: 0, ownStreamsMax: 100 },
     ...session,
   };
-  const known = {
-    namespace: "default",
-    image: "",
-    reach: [],
-    egress: false,
-    tcp: new Set<string>(),
-    sinceMs: 0,
-    claimed: {},
-  };
-  return { session: fake as unknown as Session, agent, tokenId: "t", services, ...known };
+  return madeAttachment(fake, { agent, services });
 }
 
 test("nobody serves what nobody serves", () => {

@@ -25,6 +25,7 @@ import { decodeFields, encodeFields } from "../../lib/wire/head.ts";
 import type { ErrorName } from "../../lib/wire/errors.ts";
 import { decodeFarewell, decodeOpen, encodeFarewell, encodeHead, encodeOpen } from "../../lib/wire/open.ts";
 import type { StreamKindName } from "../../lib/wire/open.ts";
+import { madeAttachment } from "./attachment.ts";
 import { Changing } from "./raw_http.ts";
 import { bytes, ScriptedPeer, type SeenFrame } from "./scripted_peer.ts";
 
@@ -190,7 +191,7 @@ export class GatewayRig extends Changing {
     const session: Session = new Session(near, {
       ...{ role: "gateway", helloFields: [], streamsMax, sessionWindowBytes: 1 << 24, budget: this.budget },
       onReady: () => this.changed(),
-      onOpen: (stream, open) => this.calls.take({ stream, open, caller: token }),
+      onOpen: (stream, open) => this.calls.take({ stream, open, caller: token, from: attachment }),
       onGoAway: () => {},
       onClose: (end) => {
         if (end.fault !== undefined) this.faults.push(end.fault);
@@ -199,11 +200,11 @@ export class GatewayRig extends Changing {
         this.changed();
       },
     });
-    const attachment: Attachment = {
-      ...{ session, agent: token.name, tokenId: token.id, namespace: token.namespace, image: "" },
-      ...{ reach: token.reach, egress: token.egress },
-      ...{ services: [...services, ...tcp], tcp: new Set(tcp), sinceMs: 0, claimed: {} },
-    };
+    const { name, id, namespace, reach, egress } = token;
+    const attachment = madeAttachment(session, {
+      ...{ agent: name, tokenId: id, namespace, reach, egress },
+      ...{ services: [...services, ...tcp], tcp: new Set(tcp) },
+    });
     session.start();
     made = new ScriptedAgent(session, new ScriptedPeer(far), attachment);
     await this.until(() => session.open, () => "the session");

@@ -5,7 +5,8 @@
  */
 import { problem } from "../../lib/admin/problem.ts";
 import { FAILURE_STATUS } from "../../lib/http/failure.ts";
-import { forward, type ForwardFacts, type ForwardOptions } from "../../lib/http/forward.ts";
+import { forward } from "../../lib/http/forward.ts";
+import type { ForwardFacts, ForwardOptions } from "../../lib/http/forward_options.ts";
 import { forwardUpgrade } from "../../lib/http/forward_upgrade.ts";
 import { readRequest } from "../../lib/http/reading.ts";
 import { upgradeProtocols, writeAnswer } from "../../lib/http/visit.ts";

@@ -1,0 +1,40 @@
+/**
+ * One request or connection on its way through the firewall: what was judged of it, who is at its ends, and what cuts
+ * it off when a new policy denies it.
+ *
+ * @module
+ */
+import type { Flow, Judgement } from "../policy/flow.ts";
+import type { Attachment } from "../routing/registry.ts";
+
+/** Who is at the ends, beyond what is judged: for the event. */
+export interface PassageEnds {
+  readonly flow: Flow;
+  /** The agent that calls; `undefined` for a visitor. */
+  readonly from: Attachment | undefined;
+  /** The agent that serves; `undefined` for a host outside. */
+  readonly to: Attachment | undefined;
+  /** HTTP: what the event says of the request. */
+  readonly request?: { readonly id: string; readonly userAgent: string | undefined };
+}
+
+/** How it ended. */
+export interface PassageEnd {
+  /** Answered without an error, or connected. */
+  readonly ok: boolean;
+  readonly inBytes: number;
+  readonly outBytes: number;
+  /** HTTP: what the caller got; 0 when no head was sent. */
+  readonly status?: number;
+}
+
+/** A flow that was judged. The firewall holds it until its end. */
+export interface Passage extends PassageEnds {
+  /** The newest: a new policy judges what is open again. */
+  judgement: Judgement;
+  /** Cuts it off. Set once there is something to cut. */
+  deny: ((detail: string) => void) | undefined;
+  /** A raw connection stands, and has taught what it can. */
+  connected: boolean;
+  ended: boolean;
+}
