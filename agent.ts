@@ -10,8 +10,8 @@
  *
  * @module
  */
-import { hostname } from "node:os";
 import { type Backend, makeBackends } from "./lib/agent/backends.ts";
+import { ownPlace } from "./lib/agent/container.ts";
 import { type OpenDoors, openDoors } from "./lib/agent/doors.ts";
 import { readText, StartError } from "./lib/agent/files.ts";
 import { dialAddress, dialEnvironment, readTlsFiles } from "./lib/agent/places.ts";
@@ -82,7 +82,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     },
   });
   const budget = new MemoryBudget(config.limits.memory, true);
-  const work: Work = { config, backends, log, sessions, wall, budget, onTaken };
+  const hello = helloFields(config, backends);
+  const work: Work = { config, backends, hello, log, sessions, wall, budget, onTaken };
   warnOfDoors(config, token, log);
   const doors = await openDoors(config, log, () => sessions);
   const looked = options.audits === false ? undefined : wall.start();
@@ -127,6 +128,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 interface Work {
   readonly config: Readonly<AgentConfig>;
   readonly backends: Map<string, Backend>;
+  /** What every session says of this side in its HELLO. */
+  readonly hello: string[];
   readonly log: Logger;
   readonly sessions: Set<Session>;
   readonly wall: WallWatch;
@@ -146,7 +149,7 @@ function serveLink(work: Work, link: Link, move: () => void): Promise<void> {
   const services = [...backends.keys()];
   return new Promise((resolve, reject) => {
     const session: Session = new Session(link, {
-      ...{ role: "agent", helloFields: helloFields(backends), budget },
+      ...{ role: "agent", helloFields: work.hello, budget },
       streamsMax: config.limits.streamsMax,
       sessionWindowBytes: config.limits.sessionWindow,
       onReady: () => {
@@ -229,12 +232,16 @@ function acceptConnection(
 }
 
 /** What this side claims of itself. The gateway shows it and never believes it. */
-function helloFields(backends: ReadonlyMap<string, Backend>): string[] {
+function helloFields(config: Readonly<AgentConfig>, backends: ReadonlyMap<string, Backend>): string[] {
   const services = [...backends.keys()];
   const tcp = services.filter((service) => backends.get(service)!.kind === "tcp");
+  const ports = config.serve.flatMap(({ service, target }) =>
+    "port" in target ? [`${service}:${target.port}`] : []
+  );
   return [
-    ...["services", services.join(","), "tcp", tcp.join(",")],
-    ...["hostname", hostname(), "version", VERSION, "runtime", runtimeName],
+    ...["services", services.join(","), "tcp", tcp.join(","), "ports", ports.join(",")],
+    ...["version", VERSION, "runtime", runtimeName],
+    ...Object.entries(ownPlace(config)).flat(),
   ];
 }
 

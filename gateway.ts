@@ -1,5 +1,5 @@
 /**
- * netwall-gateway: visitor → identify → route → select → forward → record.
+ * netwall-gateway: visitor → identify → route → select → decide → forward → record.
  *
  * The gateway is the only thing that listens. Agents dial in and keep a link open; a visitor's request or connection
  * becomes a stream on a link of the service that it belongs to, by name and never by address. Agents call each other
@@ -13,13 +13,17 @@
 import { Hono } from "hono";
 import { Calls } from "./lib/gateway/calls.ts";
 import { Connections } from "./lib/gateway/connections.ts";
-import { explainGatewayError, GATEWAY_PROGRAM, TOKEN_COMMANDS } from "./lib/gateway/program.ts";
+import { COMMANDS, explainGatewayError, GATEWAY_PROGRAM } from "./lib/gateway/program.ts";
 import { openAdmin } from "./lib/gateway/admin_listener.ts";
+import { decideRequest, endRequest, linkDenial } from "./lib/gateway/decide.ts";
+import type { GatewayVisit } from "./lib/gateway/flows.ts";
+import { identify, type IdentifyOptions, type Peer } from "./lib/gateway/identify.ts";
+import { openFirewall, type RunningFirewall } from "./lib/gateway/open_firewall.ts";
 import { InnerDoor } from "./lib/gateway/inner_door.ts";
 import { recordLink } from "./lib/gateway/link_record.ts";
 import { Outcomes } from "./lib/gateway/outcome.ts";
 import { quickstart, type RunningGateway } from "./lib/gateway/quickstart.ts";
-import { clientAddress, TrustedProxies } from "./lib/auth/client_ip.ts";
+import { TrustedProxies } from "./lib/auth/client_ip.ts";
 import { loadOrCreateKey } from "./lib/auth/key_store.ts";
 import { Revocations } from "./lib/auth/token_list.ts";
 import type { ExitCode } from "./lib/cli/exit.ts";
@@ -38,9 +42,8 @@ import {
   serverLimits,
 } from "./lib/gateway/public_listeners.ts";
 import { routeTls } from "./lib/gateway/tls_listeners.ts";
-import { readRequest } from "./lib/http/reading.ts";
 import { forwardedFields } from "./lib/http/request_fields.ts";
-import { RequestIds, upgradeProtocols, type Visit, VisitRequest } from "./lib/http/visit.ts";
+import { RequestIds, upgradeProtocols, VisitRequest } from "./lib/http/visit.ts";
 import { type Arrival, ListenFault } from "./lib/http/visitor_server.ts";
 import { createLogger, type Logger } from "./lib/log.ts";
 import { EgressPolicy } from "./lib/egress/egress_policy.ts";
@@ -51,7 +54,6 @@ import { Admission } from "./lib/gateway/admission.ts";
 import { Registry } from "./lib/routing/registry.ts";
 import { Router } from "./lib/routing/router.ts";
 import { TlsRouter } from "./lib/routing/tls_router.ts";
-import type { TokenClaims } from "./lib/auth/token.ts";
 import { refusalToStart } from "./lib/runtime/hardening.ts";
 import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
 import type { FlagValues } from "./lib/settings.ts";
@@ -85,8 +87,10 @@ interface Plane {
   readonly admission: Admission;
   readonly revocations: Revocations;
   readonly connections: Connections;
-  readonly trusted: TrustedProxies;
-  readonly ids: RequestIds;
+  /** Without it everything is forwarded and nothing is known. */
+  readonly firewall: RunningFirewall | undefined;
+  /** What requests are read with. */
+  readonly reader: IdentifyOptions;
   readonly startedMs: number;
   /** The public HTTPS port, for redirects. */
   httpsPort: number | undefined;
@@ -94,7 +98,7 @@ interface Plane {
   calls: Calls | undefined;
 }
 
-type VisitEnv = { Bindings: { visit: Visit } };
+type VisitEnv = { Bindings: { visit: GatewayVisit } };
 
 /** The story of a request, in order. Upgrades and links take the same road. */
 function requestStory(plane: Plane): Hono<VisitEnv> {
@@ -109,7 +113,7 @@ function requestStory(plane: Plane): Hono<VisitEnv> {
   return app;
 }
 
-function fault(plane: Plane, visit: Visit, error: Error): Response {
+function fault(plane: Plane, visit: GatewayVisit, error: Error): Response {
   plane.log.error("fault", { requestId: visit.id, error });
   plane.metrics.fault();
   return refuse(plane, visit, 500, "The gateway failed");
@@ -131,37 +135,8 @@ function linkStory(plane: Plane): Hono<VisitEnv> {
   return app;
 }
 
-/** identify: reads the request once; everything after uses that reading. */
-function identify(
-  plane: Plane,
-  arrival: Arrival,
-  peer: string,
-  secure: boolean,
-  caller?: TokenClaims,
-): Visit | undefined {
-  const id = plane.ids.next();
-  const reading = readRequest(arrival.incoming, plane.config.limits.headBytesMax);
-  if ("detail" in reading) {
-    plane.outcomes.unreadable(arrival, reading, id);
-    return undefined;
-  }
-  if (caller !== undefined) {
-    // An agent has no address here, it has a name: an obfuscated identifier. Source: RFC 7239 §6.3.
-    const visitor = { peer: `_${caller.name}`, trusted: false, scheme: "http" as const };
-    return { arrival, reading, id, visitor, address: caller.name, startMs: performance.now(), service: "" };
-  }
-  const { trusted } = plane;
-  const address = clientAddress(peer, reading.forwarded.xForwardedFor, trusted);
-  const visitor = {
-    peer: trusted.empty ? address : clientAddress(peer, undefined, trusted),
-    trusted: trusted.includes(peer),
-    scheme: secure ? "https" as const : "http" as const,
-  };
-  return { arrival, reading, id, visitor, address, startMs: performance.now(), service: "" };
-}
-
 /** A link of an agent; whoever else comes by this path is told what it is for. */
-function link(plane: Plane, visit: Visit): Response {
+function link(plane: Plane, visit: GatewayVisit): Response {
   const { incoming, upgrade } = visit.arrival;
   if (!upgrade) return refuse(plane, visit, 426, "This is where agents link: use netwall-agent");
   upgrade.untrack();
@@ -169,7 +144,7 @@ function link(plane: Plane, visit: Visit): Response {
   return SENT;
 }
 
-function redirect(plane: Plane, visit: Visit): Response | undefined {
+function redirect(plane: Plane, visit: GatewayVisit): Response | undefined {
   if (visit.visitor.scheme === "https") return undefined;
   const port = plane.httpsPort === 443 ? "" : `:${plane.httpsPort}`;
   const location = `https://${visit.reading.host}${port}${visit.reading.target}`;
@@ -177,7 +152,7 @@ function redirect(plane: Plane, visit: Visit): Response | undefined {
 }
 
 /** route: from host and path to the name of a service. */
-function route(plane: Plane, visit: Visit): Response | undefined {
+function route(plane: Plane, visit: GatewayVisit): Response | undefined {
   const { host, paths } = visit.reading;
   const match = plane.router.match(host, paths[0]!);
   // A target that tidies paths might be asked for what another route guards.
@@ -198,8 +173,8 @@ function route(plane: Plane, visit: Visit): Response | undefined {
   return undefined;
 }
 
-/** select → forward → record. A request that surely did nothing yet is sent once more, on another link. */
-async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
+/** select → decide → forward → record. A request that surely did nothing yet is sent once more, on another link. */
+async function selectAndForward(plane: Plane, visit: GatewayVisit): Promise<Response> {
   const { reading, arrival, service } = visit;
   const { bodyBytesMax } = plane.config.limits;
   if (bodyBytesMax > 0 && reading.contentLength > bodyBytesMax) {
@@ -217,6 +192,7 @@ async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
     if (error instanceof RangeError) return refuse(plane, visit, 431, "The head is too large");
     throw error;
   }
+  const firewall = plane.firewall?.firewall;
   let tried: Session | undefined;
   let facts: ForwardFacts | undefined;
   for (let attempt = 1; attempt <= 2; attempt++) {
@@ -225,10 +201,13 @@ async function selectAndForward(plane: Plane, visit: Visit): Promise<Response> {
     if (facts !== undefined) plane.outcomes.retry(visit, facts);
     tried = attachment.session;
     visit.agent = attachment.agent;
-    facts = await forwardVisit(tried, visit, head, protocols, plane.config.limits);
+    const denial = firewall && decideRequest(firewall, visit, attachment);
+    if (denial) return refuse(plane, visit, denial.status, denial.detail, denial.fields);
+    facts = await forwardVisit(tried, visit, head, protocols, plane.config.limits, linkDenial(visit));
     if (!facts.retryable || !IDEMPOTENT.has(reading.method) && !isUndone(facts.failure)) break;
   }
   if (facts === undefined) return fail(plane, visit, "destination_unavailable", absence(plane, service));
+  if (firewall) endRequest(firewall, visit, facts);
   plane.outcomes.record(visit, facts);
   return SENT;
 }
@@ -240,12 +219,18 @@ function absence({ registry }: Plane, service: string): string {
     : "No agent serves this right now";
 }
 
-function refuse(plane: Plane, visit: Visit, status: number, detail: string, extra?: string[]): Response {
+function refuse(
+  plane: Plane,
+  visit: GatewayVisit,
+  status: number,
+  detail: string,
+  extra?: string[],
+): Response {
   plane.outcomes.refuse(visit, status, detail, extra);
   return SENT;
 }
 
-function fail(plane: Plane, visit: Visit, failure: Failure, detail: string): Response {
+function fail(plane: Plane, visit: GatewayVisit, failure: Failure, detail: string): Response {
   plane.outcomes.fail(visit, failure, detail);
   return SENT;
 }
@@ -261,18 +246,21 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   plane.calls = new Calls({
     ...{ registry, inner, connections: plane.connections, egress: new EgressPolicy(config.allowEgress) },
     ...{ connectTimeoutMs: config.limits.connectTimeout, idleTimeoutMs: config.limits.idleTimeout },
-    callsMax: config.limits.connectionsMax,
+    ...{ callsMax: config.limits.connectionsMax, firewall: plane.firewall?.firewall },
   });
   const listeners = await openDoors(plane, inner);
   plane.httpsPort = listeners.httpsPort;
   let stopping = false;
   const at = listenAt(config.admin);
   const ready = (): boolean => !stopping;
-  const admin = at && await openAdmin(at, { dataDir: config.data, metrics, registry, ready })
-    .catch(async (error) => {
-      await listeners.close(0);
-      throw error;
-    });
+  const admin = at && await openAdmin(at, {
+    ...{ dataDir: config.data, metrics, registry, ready },
+    ...(plane.firewall ? { firewall: plane.firewall.control } : {}),
+  }).catch(async (error) => {
+    await listeners.close(0);
+    await plane.firewall?.close();
+    throw error;
+  });
   return {
     addresses: admin ? { ...listeners.addresses, admin: admin.address } : listeners.addresses,
     async stop(graceMs: number): Promise<void> {
@@ -283,6 +271,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
       inner.cut();
       plane.revocations.stop();
       admin?.close();
+      await plane.firewall?.close();
     },
   };
 }
@@ -303,13 +292,15 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
     onChange: (ids) => admission.revoke(ids),
     onError: (error) => log.error("cannot read the revoked tokens", { error }),
   });
+  // Before anything listens: what no policy has judged passes nowhere.
+  const firewall = config.firewall ? openFirewall({ config, log, metrics, registry }) : undefined;
   const admission = new Admission({
     ...{ registry, budget, key: await loadOrCreateKey(config.data) },
     isRevoked: (id) => revocations.has(id),
     streamsMax: limits.streamsMax,
     sessionWindowBytes: limits.sessionWindow,
     helloFields: ["version", VERSION],
-    onEvent: (event) => recordLink(log, metrics, event),
+    onEvent: (event) => recordLink({ log, metrics, firewall }, event),
     onCall: (call) => plane.calls!.take(call),
     onBusy: () => metrics.dropped("handshakes"),
     onStreamReset: (code, remote) => metrics.streamReset(code, remote),
@@ -319,13 +310,20 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
     },
   });
   const logAccess = config.log.access;
+  const outcomes = new Outcomes({ metrics, log, logAccess });
   const plane: Plane = {
-    ...{ config, log, registry, metrics, admission, revocations, ids: new RequestIds() },
-    connections: new Connections({ registry, metrics, log, logAccess, idleTimeoutMs: limits.idleTimeout }),
-    outcomes: new Outcomes({ metrics, log, logAccess }),
+    ...{ config, log, registry, metrics, admission, revocations, firewall, outcomes },
+    connections: new Connections({
+      ...{ registry, metrics, log, logAccess, idleTimeoutMs: limits.idleTimeout },
+      firewall: firewall?.firewall,
+    }),
+    reader: {
+      ...{ trusted: new TrustedProxies(config.trustedProxy), ids: new RequestIds() },
+      headBytesMax: limits.headBytesMax,
+      onUnreadable: (arrival, fault, id) => outcomes.unreadable(arrival, fault, id),
+    },
     router: new Router(config.route, config.domain),
     tlsRouter: new TlsRouter(config.route),
-    trusted: new TrustedProxies(config.trustedProxy),
     startedMs: performance.now(),
     httpsPort: undefined,
     calls: undefined,
@@ -337,8 +335,8 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
 function openInner(plane: Plane): InnerDoor {
   const story = callStory(plane);
   const limits = { ...serverLimits(plane.config), onRefused: () => plane.metrics.dropped("connections") };
-  return new InnerDoor(limits, (arrival, { caller, service }) => {
-    const visit = identify(plane, arrival, "", false, caller);
+  return new InnerDoor(limits, (arrival, { from, service }) => {
+    const visit = identify(plane.reader, arrival, { address: "", secure: false, caller: from });
     if (visit === undefined) return;
     visit.service = service;
     void story.fetch(new VisitRequest(visit) as unknown as Request, { visit });
@@ -348,8 +346,8 @@ function openInner(plane: Plane): InnerDoor {
 /** Opens the listeners of visitors and links, and leads what arrives into its story. */
 function openDoors(plane: Plane, inner: InnerDoor): Promise<PublicListeners> {
   const { config, metrics, log, connections } = plane;
-  const tell = (app: Hono<VisitEnv>, arrival: Arrival, peer: string, secure: boolean): void => {
-    const visit = identify(plane, arrival, peer, secure);
+  const tell = (app: Hono<VisitEnv>, arrival: Arrival, peer: Peer): void => {
+    const visit = identify(plane.reader, arrival, peer);
     if (visit) void app.fetch(new VisitRequest(visit) as unknown as Request, { visit });
   };
   const story = requestStory(plane);
@@ -363,8 +361,8 @@ function openDoors(plane: Plane, inner: InnerDoor): Promise<PublicListeners> {
     finishConnections: async (graceMs) => {
       await Promise.all([connections.finish(graceMs), inner.finish(graceMs)]);
     },
-    onVisitor: (arrival, peer, secure) => tell(story, arrival, peer, secure),
-    onLink: (arrival) => tell(links, arrival, "unix", false),
+    onVisitor: (arrival, address, secure) => tell(story, arrival, { address, secure }),
+    onLink: (arrival) => tell(links, arrival, { address: "unix", secure: false }),
     onCertificate: ({ path, message }, kind) => log[kind === "renewed" ? "info" : "error"](message, { path }),
   });
 }
@@ -375,7 +373,7 @@ async function main(argv: string[]): Promise<ExitCode> {
     version: `${VERSION} (${runtimeName} ${runtimeVersion})`,
     argv,
     commands: {
-      ...TOKEN_COMMANDS,
+      ...COMMANDS,
       serve,
       // The agent is loaded only here: in a bundle both programs are one module, and the first to run is the program.
       quickstart: (flags) =>

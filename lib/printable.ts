@@ -11,7 +11,7 @@
 
 /** C0 and C1 controls, DEL, line and paragraph separators, bidirectional controls and the byte order mark. */
 // deno-lint-ignore no-control-regex
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 /** How many characters of foreign text a message repeats when the caller does not say. */
 export const QUOTED_CHARS_MAX = 60;

@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ["policy", "events"],
   metrics: [],
   seal: ["runtime"],
-  config: ["policy", "routing", "auth", "link", "egress"],
+  config: ["policy", "routing", "auth", "link", "egress", "events"],
   admin: ["auth", "policy", "events", "store", "metrics", "routing"],
   // The parts of gateway.ts that would make it too long to read: only the script uses them.
   gateway: [

@@ -36,6 +36,10 @@ const READ_BY: Readonly<Record<string, string>> = {
   "docker/Dockerfile.gateway": "docker",
   "kubernetes/agent.yaml": "kubernetes",
   "seccomp/agent.json": "seccomp",
+  ...Object.fromEntries(
+    ["front_end", "payment", "redis", "run", "service", "shop", "story", "teller", "traffic", "user"]
+      .map((name) => [`shop/${name}.ts`, "test/e2e/demo_test.ts"]),
+  ),
   "systemd/netwall-agent.service": "systemd",
   "systemd/netwall-app.service": "systemd",
   "systemd/netwall-gateway.service": "systemd",

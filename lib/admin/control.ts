@@ -9,6 +9,7 @@ import type { NetwallEvent } from "../events/event.ts";
 import type { PolicyDocument, PolicyRule } from "../policy/document.ts";
 import type { Direction } from "../policy/flow.ts";
 import type { Mode } from "../policy/mode.ts";
+import type { LearningProgress } from "../policy/promotion.ts";
 import type { EdgeRecord } from "../policy/record.ts";
 import type { SimulationReport } from "../policy/simulate.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
@@ -34,24 +35,6 @@ export class ControlError extends Error {
   ) {
     super(message, options);
   }
-}
-
-/** How far a group has come with learning one direction. */
-export interface LearningProgress {
-  readonly direction: Direction;
-  /** `active`: judged by it. `saturated`: overfull, never promoted. */
-  readonly state: "learning" | "stable" | "active" | "saturated";
-  /** What still keeps it from being stable, or what made it so; one sentence each. */
-  readonly reasons: readonly string[];
-  readonly sinceMs: number;
-  /** Requests and connections that were learned from. */
-  readonly samples: number;
-  readonly edges: number;
-  readonly routes: number;
-  /** When something new was last learned. */
-  readonly lastNewMs: number;
-  /** The share of traffic that it has probably not seen yet, from 0 to 1 (Good–Turing). */
-  readonly unseenShare: number;
 }
 
 /** One group as operators see it. */

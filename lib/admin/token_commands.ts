@@ -6,6 +6,7 @@
 import { loadOrCreateKey } from "../auth/key_store.ts";
 import { createTokenId, mintToken, type TokenClaims } from "../auth/token.ts";
 import { listMinted, listRevoked, recordMinted, revoke } from "../auth/token_list.ts";
+import { table } from "./table.ts";
 
 /** What a token is to say. */
 export interface MintOptions {
@@ -40,18 +41,16 @@ export function listTokens(data: string, nowMs: number): string {
     token.id,
     token.name,
     token.serve.join(",") || "-",
-    [...token.reach, ...(token.egress ? ["outside"] : [])].join(",") || "-",
+    token.role === undefined
+      ? [...token.reach, ...(token.egress ? ["outside"] : [])].join(",") || "-"
+      : `admin API as ${token.role}`,
     new Date(token.expiresAtMs).toISOString().slice(0, 10),
     revoked.has(token.id) ? "revoked" : token.expiresAtMs <= nowMs ? "expired" : "valid",
   ]);
   if (rows.length === 0) {
     return "No token was minted yet: netwall-gateway token --name AGENT --serve SERVICE\n";
   }
-  const table = [["ID", "AGENT", "SERVES", "MAY CALL", "EXPIRES", "STATE"], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  return table.map((row) =>
-    `${row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()}\n`
-  ).join("");
+  return table([["ID", "AGENT", "SERVES", "MAY CALL", "EXPIRES", "STATE"], ...rows]);
 }
 
 /** Revokes tokens and says which. A running gateway cuts their links within a second or two. */

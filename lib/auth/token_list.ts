@@ -22,6 +22,7 @@ import { join } from "node:path";
 import { decodeJwt, errors } from "jose";
 import { z } from "zod";
 import { quoted } from "../printable.ts";
+import type { AdminClaims } from "./admin_token.ts";
 import { TOKEN_BYTES_MAX, type TokenClaims } from "./token.ts";
 
 export const TOKENS_FILE = "tokens.jsonl";
@@ -51,6 +52,8 @@ const recordSchema = z.object({
   image: z.string().max(512),
   issuedAtMs: z.number(),
   expiresAtMs: z.number(),
+  /** Of an admin token; the token of an agent has none. A list of before there were any is read all the same. */
+  role: z.enum(["viewer", "operator"]).optional(),
 });
 const revokedSchema = z.object({ id: z.string().regex(ID), revokedAtMs: z.number() });
 
@@ -64,18 +67,13 @@ export type TokenRecord = z.output<typeof recordSchema>;
  * @throws {TokenListError} Not writable.
  */
 export function recordMinted(dataDir: string, claims: TokenClaims): void {
-  const { id, name, serve, reach, egress, namespace, image, issuedAtMs, expiresAtMs } = claims;
-  append(dataDir, TOKENS_FILE, [{
-    id,
-    name,
-    serve,
-    reach,
-    egress,
-    namespace,
-    image,
-    issuedAtMs,
-    expiresAtMs,
-  }]);
+  append(dataDir, TOKENS_FILE, [recordSchema.parse(claims)]);
+}
+
+/** Writes down a minted admin token: it serves nothing and reaches nothing. @throws {TokenListError} Not writable. */
+export function recordMintedAdmin(dataDir: string, claims: AdminClaims): void {
+  const none = { serve: [], reach: [], egress: false, namespace: "", image: "" };
+  append(dataDir, TOKENS_FILE, [recordSchema.parse({ ...none, ...claims })]);
 }
 
 /**
@@ -99,7 +97,7 @@ export function listRevoked(dataDir: string): Set<string> {
 /**
  * Revokes tokens.
  *
- * @param subject The id of a token, the token itself, or the name of an agent for all of its tokens. An id counts
+ * @param subject The id of a token, the token itself, or the name of an agent or admin for all of its tokens. An id counts
  *   before a name. An id that is in no list is revoked too when it is one of ours by its shape: the list may have
  *   been lost.
  * @param nowMs The time now, since 1970.

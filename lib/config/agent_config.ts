@@ -24,6 +24,7 @@ import {
   size,
   toggle,
   ValueError,
+  word,
   type Written,
 } from "./units.ts";
 
@@ -65,6 +66,12 @@ export const agentConfig = z.strictObject({
     .describe(
       "Local HTTP and CONNECT proxy whose traffic leaves at the gateway: 127.0.0.1:PORT or unix:PATH",
     ),
+  containerId: word("ID", /^[0-9a-f]{12,64}$/, "an id has 12 to 64 hexadecimal digits in lower case")
+    .optional()
+    .describe("Id of this container for events, where it cannot be told from inside"),
+  containerName: word("NAME", /^[\x21-\x7e]{1,253}$/, "a name has up to 253 characters and no space")
+    .optional()
+    .describe("Name of this container for events, where it cannot be told from inside"),
   requireWall: toggle().default(false).describe("Serve nothing while others could reach a socket in here"),
   seal: sealMode().prefault("false").describe(
     "Dial and listen nowhere else, by the kernel; =require insists",

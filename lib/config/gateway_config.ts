@@ -22,6 +22,7 @@ import {
   parseListenAddress,
 } from "./listen.ts";
 import { isRawTarget, target } from "./addresses.ts";
+import { eventsSection, firewallSetting, learningSection, modeSetting } from "./firewall_config.ts";
 import { logConfig } from "./log_config.ts";
 import {
   count,
@@ -137,8 +138,12 @@ export const gatewayConfig = z.strictObject({
   trustedProxy: list(cidr()).default([]).describe(
     "Network of proxies whose X-Forwarded-* headers are believed",
   ),
+  mode: modeSetting,
+  firewall: firewallSetting,
   data,
   config: filePath("FILE").optional().describe("Settings in YAML, under the same names"),
+  learning: learningSection,
+  events: eventsSection,
   limits,
   log: logConfig,
 }).superRefine((config, context) => {

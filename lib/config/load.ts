@@ -40,7 +40,11 @@ export function formatConfigError(error: ConfigError): string {
 /**
  * Environment names that every program allows, because one environment is often shared by a gateway and an agent.
  */
-export const ENVIRONMENT_SHARED: readonly string[] = ["NETWALL_TOKEN"];
+export const ENVIRONMENT_SHARED: readonly string[] = [
+  "NETWALL_TOKEN",
+  "NETWALL_ADMIN_TOKEN",
+  "NETWALL_ADMIN_TOKEN_FILE",
+];
 
 /**
  * What Kubernetes sets in every pod for a service called `netwall` or `netwall-gateway`. These are no settings.

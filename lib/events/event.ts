@@ -63,7 +63,18 @@ export const eventSchema = z.object({
   pendingVerdict: z.enum(["forwarded", "audited", "dropped"]).optional()
     .describe("What the staged policy says, or else this one in the mode prevent"),
   rule: z.object({
-    kind: z.enum(["rule", "implicit", "learned", "learning", "closed", "rateLimit", "ban"]),
+    kind: z.enum([
+      "rule",
+      "implicit",
+      "learned",
+      "learning",
+      "closed",
+      "rateLimit",
+      "ban",
+      "token",
+      "egressRule",
+    ])
+      .describe("token: the caller's token does not allow it; egressRule: no --allow-egress does"),
     id: text.optional(),
     index: z.int().optional().describe("Its place in the policy, from 0"),
   }),

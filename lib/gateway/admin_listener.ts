@@ -7,8 +7,8 @@ import { chmodSync, rmSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
-import type { Hono } from "hono";
 import { adminApp, type AdminOptions } from "../admin/api.ts";
+import { LiveStream } from "../admin/live_stream.ts";
 import { loadOrCreateAdminToken } from "../auth/key_store.ts";
 import { type ListenAt, listenFault, removeStale } from "../http/visitor_server.ts";
 
@@ -16,30 +16,52 @@ import { type ListenAt, listenFault, removeStale } from "../http/visitor_server.
 const CONNECTIONS_MAX = 256;
 const HEAD_TIMEOUT_MS = 10_000;
 
+/** An app as it is served: what the server hands over goes along. */
+export interface AdminApp {
+  fetch(request: Request, connection: unknown): Response | Promise<Response>;
+}
+
 export interface AdminListener {
   /** `HOST:PORT` or `unix:PATH`. */
   readonly address: string;
   close(): void;
 }
 
-/** Opens the admin listener with its app. @throws {ListenFault} When the address cannot be had. */
+/**
+ * Opens the admin listener with its app.
+ *
+ * @param options `tokens` is the data directory's when it is left out; the live stream is made here.
+ * @throws {ListenFault} When the address cannot be had.
+ */
 export async function openAdmin(
   at: ListenAt,
-  options: Omit<AdminOptions, "token"> & { dataDir: string },
+  options: Omit<AdminOptions, "token" | "live"> & { dataDir: string },
 ): Promise<AdminListener> {
   const { dataDir, ...rest } = options;
-  const app = adminApp({ ...rest, token: loadOrCreateAdminToken(dataDir) });
-  return await listenAdmin(app, at).catch((error) => {
+  const token = loadOrCreateAdminToken(dataDir);
+  const live = options.firewall && new LiveStream(options.firewall);
+  const app = adminApp({ tokens: { dataDir }, ...rest, token, ...(live === undefined ? {} : { live }) });
+  const listener = await listenAdmin(app, at).catch((error) => {
+    live?.close();
     throw listenFault(at, error);
   });
+  return {
+    address: listener.address,
+    close(): void {
+      live?.close();
+      listener.close();
+    },
+  };
 }
 
 /** Listens. @throws {NodeJS.ErrnoException} When the address cannot be had. */
 export async function listenAdmin(
-  app: Hono,
+  app: AdminApp,
   at: ListenAt,
 ): Promise<AdminListener> {
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener((request, connection) => app.fetch(request, connection), {
+    overrideGlobalObjects: false,
+  });
   const server = http.createServer(
     { headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: HEAD_TIMEOUT_MS },
     listener,

@@ -10,6 +10,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Buffer } from "node:buffer";
+import { Attempts } from "../auth/attempts.ts";
 import { type SigningKey, type TokenClaims, TokenError, verifyToken } from "../auth/token.ts";
 import { LinkAcceptor, type LinkAuthentication } from "../link/acceptor.ts";
 import type { Link } from "../link/link.ts";
@@ -20,6 +21,7 @@ import type { Stream } from "../mux/stream.ts";
 import type { ErrorName } from "../wire/errors.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { OpenPayload } from "../wire/open.ts";
+import { sourceKeyOf } from "../policy/rate_limit.ts";
 import { parseWallFields } from "../seal/wall_report.ts";
 import type { Attachment, Registry, WallClaim } from "../routing/registry.ts";
 import { attachmentOf } from "./attachment.ts";
@@ -55,7 +57,15 @@ export interface Call {
 export type AdmissionEvent =
   | { kind: "linked"; attachment: Attachment; again: boolean }
   | { kind: "lost"; agent: string; peer: string; end: SessionEnd }
-  | { kind: "refused" | "left"; peer: string; code: string; message: string }
+  /** `failures`: the token did not hold, and neither did so many of this peer lately; `slowed`: from now on it waits. */
+  | {
+    kind: "refused" | "left";
+    peer: string;
+    code: string;
+    message: string;
+    failures?: number;
+    slowed?: boolean;
+  }
   | { kind: "wall"; attachment: Attachment; before: WallClaim | undefined };
 
 export interface AdmissionOptions {
@@ -82,6 +92,7 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #acceptor: LinkAcceptor<TokenClaims>;
+  readonly #attempts = new Attempts();
   readonly #sessions = new Map<Session, TokenClaims>();
   /** Agents that were linked before; bounded, since names come from tokens that this gateway signed. */
   readonly #known = new Set<string>();
@@ -135,15 +146,32 @@ export class Admission {
       return busy("Too many agents are linked");
     }
     const token = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? "")?.[1] ?? "";
+    const peer = request.socket.remoteAddress ?? "unix socket";
+    const look = this.#attempts.check(sourceKeyOf(peer), performance.now(), token);
+    if (!look.ok) {
+      const retryAfterSeconds = Math.ceil(look.retryAfterMs / 1000);
+      return {
+        ok: false,
+        status: 429,
+        code: "slowed",
+        message: "Too many tokens did not hold",
+        retryAfterSeconds,
+      };
+    }
     try {
       const { key, isRevoked } = this.#options;
       const identity = await verifyToken(key, token, { nowMs: Date.now(), isRevoked });
+      this.#attempts.held(token);
       if (!this.#hasAll(identity.id)) return { ok: true, identity };
       return busy(`The token of ${identity.name} has ${LINKS_PER_TOKEN_MAX} links already`);
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
-      const peer = request.socket.remoteAddress ?? "unix socket";
-      this.#options.onEvent({ kind: "refused", peer, code: error.code, message: error.message });
+      const { code, message } = error;
+      const { count: failures, isNewlySlowed: slowed } = this.#attempts.failed(
+        sourceKeyOf(peer),
+        performance.now(),
+      );
+      this.#options.onEvent({ kind: "refused", peer, code, message, failures, slowed });
       return { ok: false, status: 401, code: error.code, message: error.message };
     }
   }

@@ -7,7 +7,9 @@
  * @module
  */
 import { mayReach, type TokenClaims } from "../auth/token.ts";
+import { formatAddress } from "../egress/address_class.ts";
 import type { EgressPolicy } from "../egress/egress_policy.ts";
+import { parseEgressHost } from "../egress/egress_rule.ts";
 import { dialEgress, type EgressRefusal } from "../egress/exit.ts";
 import { boundedLookup, type Lookup } from "../egress/lookup.ts";
 import type { Attachment, Registry } from "../routing/registry.ts";
@@ -19,7 +21,10 @@ import type { ErrorName } from "../wire/errors.ts";
 import { decodeFields, encodeFields } from "../wire/head.ts";
 import type { Call } from "./admission.ts";
 import { type ConnectionRecord, type Connections, resetFailure } from "./connections.ts";
+import { DENIED, type Firewall } from "./firewall.ts";
+import { connectionEnds, egressEnds } from "./flows.ts";
 import type { InnerDoor } from "./inner_door.ts";
+import type { Passage, PassageEnds } from "./passage.ts";
 
 export interface CallsOptions {
   readonly registry: Registry;
@@ -31,6 +36,8 @@ export interface CallsOptions {
   readonly idleTimeoutMs: number;
   /** Calls of all agents together. */
   readonly callsMax: number;
+  /** Judges every call; without, the token alone decides. */
+  readonly firewall?: Firewall | undefined;
 }
 
 /** What one token may have of all calls: a container that leaves its calls open keeps no other from calling. */
@@ -71,8 +78,8 @@ export class Calls {
 
   /** east-west: identify → decide → select → relay → record. */
   #toService(call: Call): void {
-    const { registry, inner } = this.#options;
-    const { stream, open, caller } = call;
+    const { registry, inner, firewall } = this.#options;
+    const { stream, open, caller, from } = call;
     const { service } = open;
     const kind = isServiceName(service) ? registry.kindOf(service) : undefined;
     // Names that nobody serves never become labels: a caller can make up as many as it likes.
@@ -85,14 +92,16 @@ export class Calls {
     };
     if (!mayReach(caller, service)) {
       const shown = JSON.stringify(service.slice(0, 63));
-      return refuse(
-        "denied",
-        `The token of ${caller.name} does not let it reach ${shown}: mint one with --reach`,
-      );
+      const detail = `The token of ${caller.name} does not let it reach ${shown}: mint one with --reach`;
+      const to = kind === undefined ? undefined : registry.select(service, undefined, kind);
+      // Of a name that nobody serves there is no other end to tell of.
+      if (to !== undefined) firewall?.refused(connectionEnds(from, "", service, to), "token", detail);
+      return refuse("denied", detail);
     }
     if (kind === undefined) return refuse("unknownService", `No agent serves ${service}`);
     if (kind === "http") {
-      return inner.take(stream, open, { caller, service }, (facts) => record(connectionEnd(facts)));
+      const inside = { caller, from, service };
+      return inner.take(stream, open, inside, (facts) => record(connectionEnd(facts)));
     }
     const head = encodeFields(["caller", caller.name, "namespace", caller.namespace]);
     let tried: Attachment | undefined;
@@ -100,29 +109,65 @@ export class Calls {
       const attachment = registry.select(service, tried?.session, "tcp");
       if (attachment === undefined) break;
       const { session, agent } = attachment;
-      const onDone = (facts: RelayFacts): void => record({ ...relayEnd(facts), agent });
-      if (relay({ caller: stream, body: open.body, session, service, head, onDone })) return;
+      const { passage, denial } = this.#admit(connectionEnds(from, "", service, attachment), attempt === 1);
+      if (denial !== undefined) {
+        stream.reset(denial.code, denial.detail);
+        return record({ failure: denial.failure, detail: denial.detail, agent, passage });
+      }
+      const cutOff = relay({
+        ...{ caller: stream, body: open.body, session, service, head },
+        onConnected: () => {
+          if (passage !== undefined) firewall!.connected(passage);
+        },
+        onDone: (facts) => record({ ...relayEnd(facts), agent, passage }),
+      });
+      if (cutOff !== undefined) {
+        if (passage !== undefined) passage.deny = (detail) => cutOff("denied", detail);
+        return;
+      }
+      if (passage !== undefined) firewall!.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
       tried = attachment;
     }
     refuse("targetUnreachable", `No agent serves ${service} right now`);
   }
 
+  /** decide: whether the caller has to wait, and what the policy says. */
+  #admit(ends: PassageEnds, first: boolean): { passage?: Passage; denial?: Denial } {
+    const { firewall } = this.#options;
+    if (firewall === undefined) return {};
+    const limited = first ? firewall.limit(ends) : undefined;
+    if (limited !== undefined) {
+      return { denial: { code: "overloaded", failure: "rate_limited", detail: limited.detail } };
+    }
+    const passage = firewall.admit(ends);
+    if (passage.judgement.verdict !== "dropped") return { passage };
+    return { passage, denial: { code: "denied", failure: "denied", detail: DENIED } };
+  }
+
   /** egress: identify → decide → resolve → decide again by the address → dial that address → splice → record. */
   #toOutside(call: Call): void {
-    const { egress, connectTimeoutMs, idleTimeoutMs } = this.#options;
-    const { stream, open, caller } = call;
+    const { egress, connectTimeoutMs, idleTimeoutMs, firewall } = this.#options;
+    const { stream, open, caller, from } = call;
     const { host, port } = destinationOf(open.head);
     const destination = `${host.slice(0, HOST_CHARS_SHOWN)}:${port}`;
     const record = this.#recorder(caller, {
       ...{ direction: "egress", source: caller.name, service: "", destination },
     });
+    const ends = egressEnds(from, plainHost(host), port);
     if (!caller.egress) {
       const detail = `The token of ${caller.name} allows no calls to the outside: mint one with --egress`;
+      firewall?.refused(ends, "token", detail);
       stream.reset("denied", detail);
       return record({ failure: "denied", detail });
     }
+    // What the gateway's own rules refuse is refused by the exit, which says why: no policy is asked.
+    const { passage, denial } = egress.judgeName(host, port).allowed ? this.#admit(ends, true) : {};
+    if (denial !== undefined) {
+      stream.reset(denial.code, denial.detail);
+      return record({ failure: denial.failure, detail: denial.detail, passage });
+    }
     const abort = new AbortController();
-    acceptTcp({
+    const cutOff = acceptTcp({
       ...{ stream, open, address: destination, idleTimeoutMs },
       // The exit has its own clock for all that it does.
       connectTimeoutMs: connectTimeoutMs + 1_000,
@@ -135,11 +180,19 @@ export class Calls {
         if ("refusal" in dialled) throw refusalOf(dialled.refusal);
         return dialled.socket;
       },
+      onConnected: () => {
+        if (passage !== undefined) firewall!.connected(passage);
+      },
       onDone: (facts) => {
         abort.abort();
-        record(connectionEnd(facts));
+        const { error } = facts;
+        if (error instanceof StreamRefusal && error.code === "denied") {
+          firewall?.refused(ends, "egressRule", error.message);
+        }
+        record({ ...connectionEnd(facts), passage });
       },
     });
+    if (passage !== undefined) passage.deny = (detail) => cutOff("denied", detail);
   }
 
   #lookupFor(id: string): Lookup {
@@ -177,6 +230,13 @@ function refusalOf({ code, message }: EgressRefusal): StreamRefusal {
   return new StreamRefusal(code, message, told);
 }
 
+/** Why a call is refused: for the caller, and for the record. */
+interface Denial {
+  readonly code: ErrorName;
+  readonly failure: string;
+  readonly detail: string;
+}
+
 type RecordEnd = Partial<ConnectionRecord> & Pick<ConnectionRecord, "failure">;
 
 /** Of a connection that was dialled here: what was read from the target goes out to the caller. */
@@ -199,6 +259,13 @@ function relayEnd(facts: RelayFacts): RecordEnd {
     ? "caller_reset"
     : resetFailure(facts.code);
   return { failure, detail: facts.detail, inBytes: facts.readBytes, outBytes: facts.writtenBytes };
+}
+
+/** A host as rules write it; what is none stays as it is, cut, and is refused. */
+function plainHost(host: string): string {
+  const parsed = parseEgressHost(host);
+  if (parsed === undefined) return host.slice(0, HOST_CHARS_SHOWN);
+  return parsed.kind === "name" ? parsed.name : formatAddress(parsed.address);
 }
 
 /** Where an egress stream wants to go. What is no port is 0, which no rule allows. */

@@ -14,6 +14,9 @@ import type { ByteSocket } from "../runtime/byte_socket.ts";
 import { Splice, type SpliceFacts } from "../tcp/splice.ts";
 import type { ErrorName } from "../wire/errors.ts";
 import { encodeFields } from "../wire/head.ts";
+import { DENIED, type Firewall } from "./firewall.ts";
+import { connectionEnds } from "./flows.ts";
+import type { Passage } from "./passage.ts";
 
 /** A connection of a visitor that came in at a door. */
 export interface Incoming {
@@ -42,6 +45,8 @@ export interface ConnectionRecord {
   readonly startMs: number;
   /** Egress: where to. */
   readonly destination?: string;
+  /** What was judged of it. */
+  readonly passage?: Passage | undefined;
 }
 
 export interface ConnectionsOptions {
@@ -51,6 +56,8 @@ export interface ConnectionsOptions {
   /** One line for every connection, not only for those that failed. */
   readonly logAccess: boolean;
   readonly idleTimeoutMs: number;
+  /** Judges every connection; without, none is. */
+  readonly firewall?: Firewall | undefined;
 }
 
 /** How long an agent may take to dial. It has a limit of its own, which is shorter; this one is for those that lie. */
@@ -102,23 +109,34 @@ export class Connections {
   /** Writes down how a connection ended: metrics, and a line in the log. */
   record(record: ConnectionRecord): void {
     const { metrics, log, logAccess } = this.#options;
-    const { direction, service, failure, inBytes, outBytes, startMs, ...rest } = record;
+    const { direction, service, failure, inBytes, outBytes, startMs, passage, ...rest } = record;
+    if (passage !== undefined) {
+      const ok = failure === undefined || passage.open !== undefined;
+      this.#options.firewall!.end(passage, { ok, inBytes, outBytes });
+    }
     if (direction !== "north-south") this.#calls--;
     metrics.connection(service, direction, failure ?? "closed", inBytes, outBytes);
     if (failure === undefined && !logAccess) return;
     const ms = Math.round((performance.now() - startMs) * 1e3) / 1e3;
-    const fields = { direction, service, ...rest, inBytes, outBytes, ms };
+    const judged = passage === undefined ? {} : judgedFields(passage);
+    const fields = { direction, service, ...rest, ...judged, inBytes, outBytes, ms };
     if (failure === undefined) log.info("connection", fields);
     else if (ENDS_BY_CALLER.has(failure)) log.debug("connection cut off", { ...fields, failure });
     else log.warn("connection failed", { ...fields, failure });
   }
 
   #try(incoming: Incoming, startMs: number, attempt: number, tried: Session | undefined): void {
-    const { registry, idleTimeoutMs } = this.#options;
+    const { registry, idleTimeoutMs, firewall } = this.#options;
     const { socket, service, fields, first } = incoming;
     const attachment = registry.select(service, tried, "tcp");
     if (attachment === undefined) return this.#unavailable(incoming, startMs);
     const { session } = attachment;
+    const ends = connectionEnds(undefined, socket.remoteAddress, service, attachment);
+    const limited = attempt === 1 ? firewall?.limit(ends) : undefined;
+    const passage = limited === undefined ? firewall?.admit(ends) : undefined;
+    if (limited !== undefined || passage?.judgement.verdict === "dropped") {
+      return this.#deny(incoming, startMs, attachment, passage, limited?.detail);
+    }
     const mayRetry = attempt < LINKS_TRIED_MAX && registry.links(service, "tcp") > 1;
     let splice: Splice | undefined = undefined as Splice | undefined;
     splice = new Splice({
@@ -126,21 +144,25 @@ export class Connections {
       standTimeoutMs: STAND_TIMEOUT_MS,
       brokenCode: "cancelled",
       onConnected: () => {
+        if (passage !== undefined) firewall!.connected(passage);
         if (mayRetry) splice!.join(socket, first);
       },
       onDone: (facts) => {
         this.#open.delete(splice!);
         if (mayRetry && !facts.connected && facts.by === "stream") {
           this.#retrying(incoming, attachment, facts);
+          if (passage !== undefined) firewall!.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
           return this.#try(incoming, startMs, attempt + 1, session);
         }
         // Before the target stood there was nothing to splice: what is told to the visitor is the reset.
         socket.reset();
-        this.#record(incoming, startMs, attachment, facts);
+        this.#record(incoming, startMs, attachment, facts, passage);
       },
     });
+    if (passage !== undefined) passage.deny = (detail) => splice!.stop("denied", detail);
     const stream = session.openStream("tcp", service, encodeFields(fields), false, splice);
     if (stream === undefined) {
+      if (passage !== undefined) firewall!.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
       return attempt < LINKS_TRIED_MAX
         ? this.#try(incoming, startMs, attempt + 1, session)
         : this.#unavailable(incoming, startMs);
@@ -159,6 +181,22 @@ export class Connections {
     log.warn("connection tried on another link", fields);
   }
 
+  #deny(
+    { socket, service }: Incoming,
+    startMs: number,
+    { agent }: Attachment,
+    passage: Passage | undefined,
+    limited: string | undefined,
+  ): void {
+    const source = socket.remoteAddress;
+    socket.reset();
+    this.record({
+      ...{ direction: "north-south", service, source, agent, passage, startMs, inBytes: 0, outBytes: 0 },
+      failure: limited === undefined ? "denied" : "rate_limited",
+      detail: limited ?? DENIED,
+    });
+  }
+
   #unavailable({ socket, service }: Incoming, startMs: number): void {
     const kind = this.#options.registry.kindOf(service);
     const detail = kind === "http"
@@ -172,15 +210,27 @@ export class Connections {
     });
   }
 
-  #record({ socket, service }: Incoming, startMs: number, { agent }: Attachment, facts: SpliceFacts): void {
+  #record(
+    { socket, service }: Incoming,
+    startMs: number,
+    { agent }: Attachment,
+    facts: SpliceFacts,
+    passage: Passage | undefined,
+  ): void {
     this.record({
-      ...{ direction: "north-south", service, source: socket.remoteAddress, agent, startMs },
-      failure: failureOf(facts),
+      ...{ direction: "north-south", service, source: socket.remoteAddress, agent, passage, startMs },
+      failure: passage?.judgement.verdict === "dropped" ? "denied" : failureOf(facts),
       detail: facts.detail,
       inBytes: facts.readBytes,
       outBytes: facts.writtenBytes,
     });
   }
+}
+
+/** What the log says of a judgement. */
+export function judgedFields({ judgement }: Passage): Record<string, string> {
+  const { verdict, reason, sourceName } = judgement;
+  return { from: sourceName, verdict, rule: reason.kind === "rule" ? reason.id : reason.kind };
 }
 
 /** Who calls, and which address of this machine, for the agent. A unix socket has neither. */

@@ -11,6 +11,7 @@ import type { TokenClaims } from "../auth/token.ts";
 import type { Socket } from "node:net";
 import { type Arrival, VisitorServer, type VisitorServerOptions } from "../http/visitor_server.ts";
 import type { Stream } from "../mux/stream.ts";
+import type { Attachment } from "../routing/registry.ts";
 import { connectTcp } from "../runtime/connect_tcp.ts";
 import { INNER_HOST, LoopbackOrigins } from "../runtime/loopback_origins.ts";
 import { acceptTcp, type ConnectionFacts } from "../tcp/connect.ts";
@@ -19,6 +20,8 @@ import type { OpenPayload } from "../wire/open.ts";
 /** Who calls which service. */
 export interface InnerCall {
   readonly caller: TokenClaims;
+  /** Its link. */
+  readonly from: Attachment;
   readonly service: string;
 }
 

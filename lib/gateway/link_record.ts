@@ -7,8 +7,15 @@ import type { Logger } from "../log.ts";
 import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
 import type { Attachment, WallClaim } from "../routing/registry.ts";
 import type { AdmissionEvent } from "./admission.ts";
+import type { RunningFirewall } from "./open_firewall.ts";
 
-export function recordLink(log: Logger, metrics: GatewayMetrics, event: AdmissionEvent): void {
+export interface LinkRecorder {
+  readonly log: Logger;
+  readonly metrics: GatewayMetrics;
+  readonly firewall?: Pick<RunningFirewall, "refusedToken"> | undefined;
+}
+
+export function recordLink({ log, metrics, firewall }: LinkRecorder, event: AdmissionEvent): void {
   if (event.kind === "linked") {
     const { agent, services, reach, egress, session, claimed } = event.attachment;
     metrics.link(event.again ? "remade" : "made");
@@ -23,8 +30,11 @@ export function recordLink(log: Logger, metrics: GatewayMetrics, event: Admissio
   } else if (event.kind === "left") {
     log.debug("left before it was linked", { peer: event.peer, reason: event.message });
   } else {
+    const { peer, code, message: reason, failures, slowed } = event;
     metrics.link("refused");
-    log.warn("link refused", { peer: event.peer, code: event.code, reason: event.message });
+    log.warn("link refused", { peer, code, reason });
+    if (failures !== undefined) firewall?.refusedToken(peer, code, failures);
+    if (slowed) log.warn("the tokens of a peer are looked at slowly from now on", { peer, failures });
   }
 }
 

@@ -6,11 +6,13 @@
 import { type Failure, FAILURE_STATUS, failureDetail } from "../http/failure.ts";
 import type { ForwardFacts } from "../http/forward_options.ts";
 import type { RequestFault } from "../http/reading.ts";
-import { type Visit, writeAnswer } from "../http/visit.ts";
+import { writeAnswer } from "../http/visit.ts";
 import type { Arrival } from "../http/visitor_server.ts";
 import type { Logger } from "../log.ts";
 import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
 import { problem } from "../admin/problem.ts";
+import { judgedFields } from "./connections.ts";
+import type { GatewayVisit as Visit } from "./flows.ts";
 
 /** How soon a visitor may try again when no agent is there. */
 const RETRY_AFTER_SECONDS = 2;
@@ -116,9 +118,14 @@ export class Outcomes {
     if (!this.#logAccess) return;
     const { method, target, host } = visit.reading;
     const ms = Math.round(secondsOf(visit) * 1e6) / 1e3;
-    const { id: requestId, address: visitor, service } = visit;
+    const { id: requestId, address: visitor, service, passage } = visit;
+    const judged = passage === undefined ? {} : {
+      ...{ direction: passage.flow.direction, contentType: passage.flow.http?.contentType },
+      ...judgedFields(passage),
+    };
     this.#log.info("request", {
       ...{ requestId, visitor, method, host, target, status, service, ms, requestBytes, responseBytes },
+      ...judged,
     });
   }
 }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { NetwallEvent } from "../events/event.ts";
+import type { OpenEdge } from "../policy/edge_book.ts";
 import type { Flow, Judgement } from "../policy/flow.ts";
 import type { Attachment } from "../routing/registry.ts";
 
@@ -15,7 +17,7 @@ export interface PassageEnds {
   /** The agent that serves; `undefined` for a host outside. */
   readonly to: Attachment | undefined;
   /** HTTP: what the event says of the request. */
-  readonly request?: { readonly id: string; readonly userAgent: string | undefined };
+  readonly request?: { readonly id: string; readonly userAgent: string | undefined } | undefined;
 }
 
 /** How it ended. */
@@ -34,7 +36,9 @@ export interface Passage extends PassageEnds {
   judgement: Judgement;
   /** Cuts it off. Set once there is something to cut. */
   deny: ((detail: string) => void) | undefined;
-  /** A raw connection stands, and has taught what it can. */
-  connected: boolean;
+  /** A raw connection that stands, on the map. */
+  open: OpenEdge | undefined;
+  /** What was told of it last. */
+  event: NetwallEvent | undefined;
   ended: boolean;
 }

@@ -1,5 +1,6 @@
 /**
- * The commands of netwall-gateway as its help shows them, those that work on tokens, and its errors in words.
+ * The commands of netwall-gateway as its help shows them, those that need no running gateway of their own, and its
+ * errors in words.
  *
  * @module
  */
@@ -16,12 +17,18 @@ import {
   tokenListConfig,
   tokenRevokeConfig,
 } from "../config/gateway_config.ts";
+import { adminTokenConfig } from "../config/firewall_config.ts";
 import { ConfigError, formatConfigError, loadConfig } from "../config/load.ts";
 import { ListenFault } from "../http/visitor_server.ts";
 import { ListenError } from "../runtime/listen_tls.ts";
+import { StoreError } from "../store/store.ts";
+import { FirewallFault } from "./sinks.ts";
 import { environmentOf, type FlagValues } from "../settings.ts";
 import { CertificateError } from "../tls/pair.ts";
+import { mintAdmin } from "../admin/admin_token_command.ts";
+import { AdminClientError } from "../admin/client_error.ts";
 import { listTokens, mint, revokeTokens } from "../admin/token_commands.ts";
+import { exitOf, FIREWALL_COMMAND_SPECS, firewallCommands } from "./firewall_commands.ts";
 
 const SERVE = {
   name: "serve",
@@ -46,6 +53,12 @@ export const GATEWAY_PROGRAM: ProgramSpec = {
       examples: ["netwall-gateway token --name web-1 --serve web > token"],
     },
     {
+      name: "token admin",
+      summary: "Mint a token for the admin API and print it, alone, on standard output",
+      options: adminTokenConfig,
+      examples: ["netwall-gateway token admin --name alice --role viewer > admin-token-of-alice"],
+    },
+    {
       name: "token list",
       summary: "List the tokens that were minted",
       options: tokenListConfig,
@@ -57,6 +70,7 @@ export const GATEWAY_PROGRAM: ProgramSpec = {
       options: tokenRevokeConfig,
       examples: ["netwall-gateway token revoke web-1"],
     },
+    ...FIREWALL_COMMAND_SPECS,
     {
       name: "quickstart",
       summary: "Run a gateway, a token and an agent in one go, to try it out",
@@ -74,10 +88,15 @@ export function loadCommand<S extends z.ZodObject>(schema: S, flags: FlagValues)
 }
 
 /** The commands that need no running gateway. */
-export const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> = {
+const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> = {
   token: async (flags) => {
     const { ttl: ttlMs, image = "", ...rest } = loadCommand(tokenConfig, flags);
     process.stdout.write(`${await mint({ ...rest, image, ttlMs }, Date.now())}\n`);
+    return EXIT.stopped;
+  },
+  "token admin": async (flags) => {
+    const { ttl: ttlMs, ...rest } = loadCommand(adminTokenConfig, flags);
+    process.stdout.write(`${await mintAdmin({ ...rest, ttlMs }, Date.now())}\n`);
     return EXIT.stopped;
   },
   "token list": (flags) => {
@@ -91,16 +110,25 @@ export const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitC
   },
 };
 
+/** The commands that ask a running gateway about its firewall. */
+const FIREWALL_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> = firewallCommands(
+  loadCommand,
+);
+
 /** The errors that an operator can mend, with the exit code for each. */
 export function explainGatewayError(error: unknown): { message: string; code: ExitCode } | undefined {
   if (error instanceof ConfigError) return { message: formatConfigError(error), code: EXIT.usage };
+  if (error instanceof AdminClientError) return { message: error.message, code: exitOf(error) };
   const usage = [CertificateError, TokenError];
   if (usage.some((kind) => error instanceof kind)) {
     return { message: (error as Error).message, code: EXIT.usage };
   }
-  const failed = [ListenFault, ListenError, KeyStoreError, TokenListError];
+  const failed = [ListenFault, ListenError, KeyStoreError, TokenListError, StoreError, FirewallFault];
   if (failed.some((kind) => error instanceof kind)) {
     return { message: (error as Error).message, code: EXIT.failed };
   }
   return undefined;
 }
+
+/** The commands that run beside a gateway, or ask one. */
+export const COMMANDS = { ...TOKEN_COMMANDS, ...FIREWALL_COMMANDS };

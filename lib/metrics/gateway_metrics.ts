@@ -27,6 +27,22 @@ export interface GatewayGauges {
 /** From where to where a raw connection goes. */
 export type ConnectionDirection = "north-south" | "east-west" | "egress";
 
+/** What the firewall counts, read at each scrape. */
+export interface FirewallTotals {
+  /** Requests and connections that were judged. */
+  verdicts: { direction: ConnectionDirection; verdict: string; value: number }[];
+  /** Events, merged ones too, by type and effect. */
+  events: { type: string; effect: string; value: number }[];
+  /** What could not be written down, by kind; and what sinks had to drop, by their name. */
+  unrecorded: { kind: string; value: number }[];
+  /** 1 when the store can be written, 0 when not. */
+  storeUp: number;
+  policyVersion: number;
+  /** Groups and directions by the state of their model. */
+  models: { state: string; value: number }[];
+  edges: number;
+}
+
 export class GatewayMetrics {
   readonly #registry = new Registry();
   readonly #requests = new RequestTotals();
@@ -85,16 +101,8 @@ export class GatewayMetrics {
       return requests.bytes();
     });
     this.#latency("netwall_request_duration_seconds", "From the request's head to the end of the answer");
-    const gauge = (name: string, help: string, read: (gauges: GatewayGauges) => number): void => {
-      new Gauge({
-        name,
-        help,
-        registers: [this.#registry],
-        collect(): void {
-          this.set(read(gauges()));
-        },
-      });
-    };
+    const gauge = (name: string, help: string, read: (gauges: GatewayGauges) => number): void =>
+      this.#gauge(name, help, () => read(gauges()));
     gauge("netwall_links", "Links that stand", (now) => now.links);
     gauge("netwall_streams", "Streams that are open", (now) => now.streams);
     gauge("netwall_held_bytes", "Body bytes held for slow readers", (now) => now.heldBytes);
@@ -118,16 +126,37 @@ export class GatewayMetrics {
         for (const wall of gauges().walls) this.inc({ ...wall });
       },
     });
-    new Gauge({
-      name: "netwall_link_round_trip_seconds",
-      help: "Smoothed round trip of a link",
-      labelNames: ["agent"],
-      registers: [this.#registry],
-      collect(): void {
-        this.reset();
-        for (const { agent, seconds } of gauges().roundTrips) this.set({ agent }, seconds);
-      },
-    });
+    const roundTrips = (): { labels: { agent: string }; value: number }[] =>
+      gauges().roundTrips.map(({ agent, seconds }) => ({ labels: { agent }, value: seconds }));
+    this.#gauge("netwall_link_round_trip_seconds", "Smoothed round trip of a link", roundTrips, ["agent"]);
+  }
+
+  /** Shows what a firewall counts too. Called once at most. */
+  watchFirewall(read: () => FirewallTotals): void {
+    const rows = <T extends { value: number }>(
+      list: T[],
+    ): { labels: Record<string, string>; value: number }[] =>
+      list.map(({ value, ...labels }) => ({ labels: labels as Record<string, string>, value }));
+    this.#total("netwall_verdicts_total", "Requests and connections by what was judged of them", [
+      "direction",
+      "verdict",
+    ], () => rows(read().verdicts));
+    this.#total(
+      "netwall_events_total",
+      "What the firewall noticed, equal ones too",
+      ["type", "effect"],
+      () => rows(read().events),
+    );
+    this.#total(
+      "netwall_unrecorded_total",
+      "What could not be written down or told, and is lost",
+      ["kind"],
+      () => rows(read().unrecorded),
+    );
+    this.#gauge("netwall_models", "Learned models by state", () => rows(read().models), ["state"]);
+    this.#gauge("netwall_store_up", "Whether the store can be written", () => read().storeUp);
+    this.#gauge("netwall_policy_version", "The version of the policy in force", () => read().policyVersion);
+    this.#gauge("netwall_edges", "Edges that are known", () => read().edges);
   }
 
   /** A request is over. `status` 0 is a visitor who left. */
@@ -198,6 +227,24 @@ export class GatewayMetrics {
       collect(): void {
         this.reset();
         for (const { labels, value } of read()) this.inc(labels, value);
+      },
+    });
+  }
+
+  /** @param read A number, or one for each set of labels. */
+  #gauge(
+    name: string,
+    help: string,
+    read: () => number | { labels: Record<string, string>; value: number }[],
+    labelNames: string[] = [],
+  ): void {
+    new Gauge({
+      ...{ name, help, labelNames, registers: [this.#registry] },
+      collect(): void {
+        const now = read();
+        if (typeof now === "number") return this.set(now);
+        this.reset();
+        for (const { labels, value } of now) this.set(labels, value);
       },
     });
   }

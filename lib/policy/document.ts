@@ -10,6 +10,7 @@ import { z } from "zod";
 import { parseAddress } from "../egress/address_class.ts";
 import { isServiceName } from "../service_name.ts";
 import { GROUP_ID_CHARS_MAX, parseGroupId } from "./flow.ts";
+import { isPathPattern } from "./path_pattern.ts";
 
 export const POLICY_API_VERSION = "netwall/v1";
 /** Bounds of a document. A whole one is bounded by `POLICY_BYTES_MAX` besides. */
@@ -55,7 +56,7 @@ function isCidr(written: string): boolean {
   return address !== undefined && /^(?:0|[1-9]\d{0,2})$/.test(length) && Number(length) <= address.bits;
 }
 
-/** Workloads, by what is given; nothing given is every workload. */
+/** Workloads, by what is given; nothing given is whatever there is: workloads, visitors and hosts outside. */
 const workloads = z.strictObject({
   namespace: namespace.optional().describe("Namespace; every one when it is left out"),
   image: image.optional().describe("Image without tag; every one when it is left out"),
@@ -66,7 +67,9 @@ const ruleSource = z.union([
   z.strictObject({ network: name.describe("A named network, or internet for every address in none") }),
   z.strictObject({ cidr }),
   workloads,
-]).describe("Who sends: workloads by namespace and image, a named network, or a network by its addresses");
+]).describe(
+  "Who sends: workloads by namespace and image, a named network, or a network by its addresses; anyone when it is left out",
+);
 
 const ruleDestination = z.union([
   z.strictObject({
@@ -75,18 +78,24 @@ const ruleDestination = z.union([
   }),
   z.strictObject({ cidr, ports: z.array(port).min(1).max(64).optional() }),
   workloads.extend({ service: serviceName.optional().describe("Service of these workloads") }),
-]).describe("Where to: workloads and their service, a host outside, or a network by its addresses");
+]).describe(
+  "Where to: workloads and their service, a host outside, or a network by its addresses; anywhere when it is left out",
+);
 
 /** Conditions on the request; a rule that has them never matches a raw connection. */
 const httpConditions = z.strictObject({
   hosts: z.array(host).min(1).max(64).optional(),
   methods: z.array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/)).min(1).max(64).optional(),
   paths: z.array(
-    z.string().max(1024).regex(/^\/[\x21-\x7e]*$/, "write a path such as /api/{int} or /static/**"),
+    z.string().max(1024).regex(/^\/[\x21-\x7e]*$/, "write a path such as /api/{int} or /static/**")
+      .refine(
+        isPathPattern,
+        "write whole segments such as {int} or plain text, ** only at the end, no query, no . and ..",
+      ),
   )
     .min(1).max(64).optional()
     .describe(
-      "Paths: {int}, {uuid}, {hex}, {date} and {str} stand for one segment, ** at the end for all below",
+      "Paths: {int}, {uuid}, {hex}, {date}, {id} and {str} stand for one segment, ** at the end for all below",
     ),
   contentTypes: z.array(z.string().max(127).regex(/^(?:|[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+))$/))
     .min(1)
@@ -191,7 +200,9 @@ export const policySchema = z.strictObject({
     });
   }
   spec.rules.forEach(({ source }, index) => {
-    if (!("network" in source) || source.network === "internet" || source.network in spec.networks) return;
+    if (
+      !("network" in source) || source.network === "internet" || Object.hasOwn(spec.networks, source.network)
+    ) return;
     context.addIssue({
       code: "custom",
       path: ["spec", "rules", index, "source", "network"],

@@ -31,9 +31,12 @@ export class StoreError extends Error {
 
 /** What to look for; all that is given must hold. Texts are compared whole. */
 export interface EventQuery {
+  /** The last time of the event is this or later. */
   readonly sinceMs?: number;
+  /** The last time of the event is before this. */
   readonly untilMs?: number;
   readonly type?: EventType;
+  /** Of either end, as the two below. */
   readonly image?: string;
   readonly namespace?: string;
   readonly service?: string;
@@ -50,6 +53,15 @@ export interface EventQuery {
 }
 
 export const PAGE_MAX = 1_000;
+
+/** Versions of the policy that are kept: a rollback goes no further back. The oldest are deleted. */
+export const POLICIES_STORED_MAX = 500;
+/** Entries of the audit log that are kept. The oldest are deleted. */
+export const AUDITS_STORED_MAX = 100_000;
+/** Edges that are kept; `prune` deletes those that were seen least lately. */
+export const EDGES_STORED_MAX = 50_000;
+/** The most events and as many flows that one call of `prune` deletes, so that it holds the event loop shortly. */
+export const PRUNE_SLICE = 500;
 
 /** Newest first. */
 export interface Page<T> {
@@ -84,7 +96,7 @@ export interface AuditEntry {
 export interface Retention {
   /** Events and flows that ended before are deleted. */
   readonly beforeMs: number;
-  /** The oldest events are deleted until the store is not larger. */
+  /** The oldest events and flows are deleted until the store is not larger. */
   readonly bytesMax: number;
 }
 
@@ -120,7 +132,11 @@ export interface Store {
   putState(name: string, text: string): void;
   state(name: string): string | undefined;
 
-  /** Deletes what is too old or too much. @returns How many events went. */
+  /**
+   * Deletes a slice of what is too old or too much.
+   *
+   * @returns How many events, flows and edges went: call it again, in another turn, until it is 0.
+   */
   prune(retention: Retention): number;
   sizeBytes(): number;
   close(): void;

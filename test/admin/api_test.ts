@@ -10,13 +10,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adminApp } from "../../lib/admin/api.ts";
 import { listenAdmin } from "../../lib/gateway/admin_listener.ts";
-import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
-import { madeAttachment } from "../support/attachment.ts";
 import { type Attachment, Registry } from "../../lib/routing/registry.ts";
 import { bunBinary } from "../support/processes.ts";
 import { exchangeRaw, RawVisitor } from "../support/raw_http.ts";
-
-const TOKEN = "admin-token-of-the-test-0123456789abcdef";
+import { attachmentOf, metricsOf, TOKEN } from "./api_rig.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -25,26 +22,8 @@ afterEach(async () => {
 
 function app(isReady = true, change: Partial<Attachment> = {}): ReturnType<typeof adminApp> {
   const registry = new Registry();
-  const session = {
-    ...{ open: true, streamsOpen: 3, creditGrantedBytes: 1, rttMs: 1.23456, leaving: false },
-    link: { peer: "192.0.2.1:4711" },
-  };
-  registry.add(madeAttachment(session, {
-    ...{ agent: "box", tokenId: "secret-token-id", namespace: "shop", services: ["web"] },
-    claimed: { hostname: "h" },
-    ...change,
-  }));
-  const gauges = {
-    links: 1,
-    streams: 3,
-    heldBytes: 0,
-    creditBytes: 0,
-    shedTotal: 0,
-    roundTrips: [],
-    walls: [],
-  };
-  const metrics = new GatewayMetrics(() => gauges);
-  return adminApp({ token: TOKEN, metrics, registry, ready: () => isReady });
+  registry.add(attachmentOf(change));
+  return adminApp({ token: TOKEN, metrics: metricsOf(), registry, ready: () => isReady });
 }
 
 const PATHS = [
@@ -114,7 +93,7 @@ describe("with the token", () => {
       links: [{
         ...{ agent: "box", peer: "192.0.2.1:4711", services: ["web"], since: "1970-01-01T00:00:00.000Z" },
         ...{ streams: 3, roundTripMs: 1.235, leaving: false, claimed: { hostname: "h" } },
-        ...{ namespace: "shop", image: "", tcp: [], reach: [], egress: false },
+        ...{ namespace: "shop", image: "", tcp: [], reach: [], egress: false, group: "shop/~box" },
         wall: { state: "unknown", listeners: 0, exposed: [], faults: ["No report has come"] },
       }],
     });
@@ -144,7 +123,7 @@ describe("with the token", () => {
     );
     const missing = await app().request("/api/v1/nothing", { headers });
     expect([missing.status, missing.headers.get("content-type")]).toEqual([404, "application/problem+json"]);
-    expect((await app().request("/metrics", { method: "POST", headers })).status).toBe(404);
+    expect((await app().request("/metrics", { method: "POST", headers })).status).toBe(405);
   });
 });
 

@@ -4,10 +4,12 @@
  * @module
  */
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { mintAdmin } from "../../lib/admin/admin_token_command.ts";
 import { listTokens, mint, type MintOptions, revokeTokens } from "../../lib/admin/token_commands.ts";
+import { verifyAdminToken } from "../../lib/auth/admin_token.ts";
 import { loadOrCreateKey } from "../../lib/auth/key_store.ts";
 import { verifyToken } from "../../lib/auth/token.ts";
 
@@ -100,4 +102,59 @@ test("claims out of bounds are not minted, and not written down", async () => {
   for (const change of bad) await expect(mint(options(data, change), NOW_MS)).rejects.toThrow();
   expect(bad).toHaveLength(8);
   expect(listTokens(data, NOW_MS)).toMatch(/^No token/);
+});
+
+test("an admin token is listed with its role, revoked by its name, and no agent's", async () => {
+  const data = dataDir();
+  const token = await mintAdmin({ data, name: "alice", role: "viewer", ttlMs: 86_400_000 }, NOW_MS);
+  await mintAdmin({ data, name: "ops@example.com", role: "operator", ttlMs: 1_000 }, NOW_MS - 5_000);
+  const key = await loadOrCreateKey(data);
+  const check = { nowMs: NOW_MS, isRevoked: () => false };
+  expect(await verifyAdminToken(key, token, check)).toMatchObject({ name: "alice", role: "viewer" });
+  await expect(verifyToken(key, token, check)).rejects.toThrow();
+  for (const file of readdirSync(data)) {
+    expect(readFileSync(join(data, file), "utf8")).not.toContain(token.split(".")[2]!);
+  }
+  const lines = listTokens(data, NOW_MS).trimEnd().split("\n");
+  expect(lines[1]).toMatch(/^\S+ +alice +- +admin API as viewer +2026-01-02 +valid$/);
+  expect(lines[2]).toMatch(/^\S+ +ops@example\.com +- +admin API as operator +2025-12-31 +expired$/);
+  expect(revokeTokens(data, "alice", NOW_MS)).toBe(`Revoked ${lines[1]!.split(" ")[0]}\n`);
+  expect(listTokens(data, NOW_MS)).toMatch(/alice .* revoked\n/);
+});
+
+test("a name that no admin token may have is not minted, and not written down", async () => {
+  const data = dataDir();
+  const names = ["admin", "", "a b", "a\nb", "x".repeat(129)];
+  for (const name of names) {
+    await expect(mintAdmin({ data, name, role: "viewer", ttlMs: 1_000 }, NOW_MS)).rejects.toThrow();
+  }
+  expect(names).toHaveLength(5);
+  expect(listTokens(data, NOW_MS)).toMatch(/^No token/);
+});
+
+test("a list of before there were admin tokens is read, beside lines of now", async () => {
+  const data = dataDir();
+  await mint(options(data), NOW_MS);
+  const old = {
+    id: "11111111-2222-4333-8444-555555555555",
+    name: "old",
+    serve: ["web"],
+    reach: [],
+    egress: false,
+  };
+  const line = {
+    ...old,
+    namespace: "default",
+    image: "",
+    issuedAtMs: NOW_MS,
+    expiresAtMs: NOW_MS + 86_400_000,
+  };
+  appendFileSync(join(data, "tokens.jsonl"), `${JSON.stringify(line)}\n`);
+  await mintAdmin({ data, name: "alice", role: "viewer", ttlMs: 1_000 }, NOW_MS);
+  expect(listTokens(data, NOW_MS).trimEnd().split("\n").map((it) => it.split(/ {2,}/)[1])).toEqual([
+    "AGENT",
+    "web-1",
+    "old",
+    "alice",
+  ]);
 });

@@ -10,7 +10,7 @@ import {
   containerIdentity,
   type ContainerPlace,
   NAME_CHARS_MAX,
-  thisContainer,
+  ownPlace,
 } from "../../lib/agent/container.ts";
 import { denoBinary, ROOT, useProcesses } from "../support/processes.ts";
 
@@ -198,6 +198,9 @@ const cases: [string, Files, Partial<ContainerPlace>, object][] = [
   ["a name by hand comes first", { "/run/.containerenv": PODMAN_PRIVILEGED }, {
     env: { NETWALL_CONTAINER_NAME: "front" },
   }, { containerId: A, containerName: "front" }],
+  ["an id by hand comes first", { "/run/.containerenv": PODMAN_PRIVILEGED }, {
+    env: { NETWALL_CONTAINER_ID: B.slice(0, 16) },
+  }, { containerId: B.slice(0, 16), containerName: "shop-front" }],
   [
     "a control group seen by its mount alone",
     {
@@ -230,7 +233,7 @@ const cases: [string, Files, Partial<ContainerPlace>, object][] = [
 ];
 
 describe("containerIdentity()", () => {
-  test("there is a case for each engine", () => expect(cases).toHaveLength(24));
+  test("there is a case for each engine", () => expect(cases).toHaveLength(25));
 
   test.each(cases)("%s", (_name, files, rest, expected) => {
     expect(identify(files, rest)).toStrictEqual(expected);
@@ -291,25 +294,36 @@ describe("containerIdentity()", () => {
   });
 });
 
-describe("thisContainer()", () => {
+describe("ownPlace()", () => {
   const processes = useProcesses();
-  const program = `import { thisContainer } from "${ROOT}/lib/agent/container.ts";
-    process.stdout.write(JSON.stringify(thisContainer("front")));`;
+  const program = `import { ownPlace } from "${ROOT}/lib/agent/container.ts";
+    process.stdout.write(JSON.stringify(ownPlace({ containerName: "front" })));`;
 
   test("does not throw here, whatever here is", () => {
-    expect(thisContainer("front")).toMatchObject({ containerName: "front" });
+    expect(ownPlace({ containerName: "front" })).toMatchObject({ containerName: "front" });
   });
 
   test.each([
     ["nothing", []],
+    ["nothing, and not tell the name of the host", ["--deny-sys"]],
     ["all files, which are not those below /proc", ["--allow-read"]],
     ["everything", ["--allow-all"]],
   ])("on Deno that may read %s it asks for nothing and fails nowhere", async (_name, flags) => {
-    const needed = flags[0] === "--allow-all" ? [] : ["--allow-env", "--allow-sys=hostname"];
+    const needed = flags[0] === "--allow-all"
+      ? []
+      : ["--allow-env", ...(flags[0] === "--deny-sys" ? [] : ["--allow-sys=hostname"])];
     const entry = join(processes.folder(), "entry.ts");
     writeFileSync(entry, program);
     // Without --no-prompt, so that a question would be asked where there is a terminal, and fail elsewhere.
-    const text = await processes.run([denoBinary(), "run", "--no-check", ...needed, ...flags, entry]);
+    const text = await processes.run([
+      denoBinary(),
+      "run",
+      "--no-check",
+      "--quiet",
+      ...needed,
+      ...flags,
+      entry,
+    ]);
     expect(JSON.parse(text)).toMatchObject({ containerName: "front" });
   });
 });

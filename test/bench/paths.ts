@@ -84,7 +84,7 @@ async function accepts(port: number, owner: RunningProcess): Promise<void> {
 }
 
 /** Settles once a URL answers 200: behind a long line an agent is linked before its gateway has heard so. */
-async function answers(url: string): Promise<void> {
+export async function answers(url: string): Promise<void> {
   const deadlineMs = Date.now() + DEADLINE_MS;
   for (;;) {
     const { status } = await fetch(url).then(async (response) => (await response.bytes(), response));
@@ -252,15 +252,29 @@ function startSsh(cipher?: string): Start {
   };
 }
 
-/** A gateway, and the token of its one agent, which may serve these services. */
+/** A gateway that was started, with the token of its one agent. */
+interface StartedGateway {
+  readonly address: string;
+  readonly tcp: readonly string[];
+  /** The address of the admin API, when it was asked for. */
+  readonly admin: string | undefined;
+  /** In the folder with the data of the gateway. */
+  readonly tokenFile: string;
+  readonly pid: number;
+  readonly process: RunningProcess;
+}
+
+/**
+ * Starts a gateway, with the token of an agent that may serve these services.
+ *
+ * @param doors More flags. The admin API is off unless they say where it is.
+ */
 export async function startGateway(
   group: ProcessGroup,
   runtime: Runtime,
   services: readonly string[] = ["web", "sink"],
   doors: readonly string[] = ["--route", "*=web", "--route", `${SINK_HOST}=sink`],
-): Promise<
-  { address: string; tcp: readonly string[]; tokenFile: string; pid: number; process: RunningProcess }
-> {
+): Promise<StartedGateway> {
   const data = group.folder("gateway");
   const serve = services.flatMap((service) => ["--serve", service]);
   const made = group.gateway(runtime, ["token", "--name", "bench", ...serve, "--data", data]);
@@ -268,7 +282,8 @@ export async function startGateway(
   if (code !== 0) throw new Error(`Cannot make a token: the gateway ended with ${code}: ${made.stderr()}`);
   const tokenFile = join(data, "bench.token");
   writeFileSync(tokenFile, made.stdout().trim(), { mode: 0o600 });
-  const args = ["serve", "--http", "127.0.0.1:0", "--admin", "off", "--data", data, ...doors];
+  const admin = doors.includes("--admin") ? [] : ["--admin", "off"];
+  const args = ["serve", "--http", "127.0.0.1:0", "--data", data, ...admin, ...doors];
   const gateway = group.gateway(runtime, args);
   // The ready line holds a list for raw ports, and one address for each of the others.
   const addresses: Readonly<Record<string, unknown>> = await gateway.ready;
@@ -276,7 +291,10 @@ export async function startGateway(
   if (typeof http !== "string") {
     throw new Error("Cannot start the gateway: its ready line has no http address");
   }
-  return { address: http, tcp: tcp as string[], tokenFile, pid: gateway.pid, process: gateway };
+  return {
+    ...{ address: http, tcp: tcp as string[], tokenFile, pid: gateway.pid, process: gateway },
+    admin: typeof addresses["admin"] === "string" ? addresses["admin"] : undefined,
+  };
 }
 
 /** Gateway and agent on one runtime. */
@@ -312,9 +330,12 @@ const STARTS: Readonly<Record<string, Start>> = {
   ...Object.fromEntries(Object.entries(NETWALL).map(([name, runtime]) => [name, startNetwall(runtime)])),
 };
 
+/** All netwall paths, built or not. */
+export const NETWALL_PATHS: readonly string[] = Object.keys(NETWALL);
+
 /** The netwall paths that can be started: those whose files were built. */
 export function builtNetwallPaths(): string[] {
-  return Object.keys(NETWALL).filter((name) => isBuilt(runtimeOf(name)));
+  return NETWALL_PATHS.filter((name) => isBuilt(runtimeOf(name)));
 }
 
 /** How a netwall path is run. */

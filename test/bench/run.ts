@@ -16,6 +16,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { bunBinary, denoBinary, ProcessGroup, ROOT } from "../support/processes.ts";
 import { type Bench, EXPERIMENTS as WEB_EXPERIMENTS } from "./experiments.ts";
+import { firewall } from "./firewall.ts";
 import { builtNetwallPaths, hasProc, missingPrograms, startOrigin } from "./paths.ts";
 import { RAW_EXPERIMENTS } from "./raw_experiments.ts";
 import { type Sample, tables } from "./report.ts";
@@ -31,7 +32,7 @@ const OPTIONS = {
   },
 } as const;
 
-const EXPERIMENTS = [...WEB_EXPERIMENTS, ...RAW_EXPERIMENTS];
+const EXPERIMENTS = [...WEB_EXPERIMENTS, firewall, ...RAW_EXPERIMENTS];
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 

@@ -78,7 +78,10 @@ describe("the defaults", () => {
       admin: { kind: "tcp", host: "127.0.0.1", port: 9090 },
       route: [],
       trustedProxy: [],
+      firewall: true,
       data: "./netwall-data",
+      learning: { time: 3_600_000, requests: 1_000, quiet: 86_400_000, unseen: 0.001, promote: true },
+      events: { keep: 2_592_000_000, size: 1_073_741_824 },
       limits: {
         headBytesMax: 32_768,
         bodyBytesMax: 0,

@@ -26,7 +26,7 @@ async function record(
   const metrics = new GatewayMetrics(() => ({
     ...{ links: 0, streams: 0, heldBytes: 0, creditBytes: 0, shedTotal: 0, roundTrips: [], walls: [] },
   }));
-  recordLink(log, metrics, event);
+  recordLink({ log, metrics }, event);
   expect(lines.length).toBeLessThanOrEqual(1);
   expect(lines.join("")).not.toContain("secret-id");
   const line = lines[0] === undefined ? undefined : JSON.parse(lines[0]);

@@ -1,0 +1,39 @@
+/**
+ * What the routes of the admin API work on.
+ *
+ * @module
+ */
+import type { Registry } from "../routing/registry.ts";
+import type { FirewallControl } from "./control.ts";
+import { ApiFault } from "./fault.ts";
+import type { LiveStream } from "./live_stream.ts";
+
+/** Where agent tokens are minted and revoked. */
+export interface TokenBackend {
+  /** The data directory: it holds the key and the lists. */
+  readonly dataDir: string;
+  /** Called after tokens were revoked, so that their links end now. */
+  onRevoked?(): void;
+}
+
+export interface Backend {
+  readonly registry: Registry;
+  /** Absent while the firewall is off. */
+  readonly firewall?: FirewallControl;
+  /** The live stream of the same firewall. */
+  readonly live?: LiveStream;
+  readonly tokens?: TokenBackend;
+  /** Such as `bun 1.4.5`. */
+  readonly runtime: string;
+  readonly startedAtMs: number;
+  /** Since 1970. */
+  readonly nowMs: () => number;
+  /** False from the moment the gateway begins to stop. */
+  readonly ready: () => boolean;
+}
+
+/** @throws {ApiFault} 404 when there is none. */
+export function firewallOf({ firewall }: Backend): FirewallControl {
+  if (firewall !== undefined) return firewall;
+  throw new ApiFault(404, "The firewall of this gateway is off: start it with --firewall");
+}

@@ -1,0 +1,174 @@
+/**
+ * The shapes of what the admin API answers, beside those that events, edges and policies have of their own.
+ *
+ * Each is bound to the type that the gateway fills it from, so that neither can change alone.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { eventSchema } from "../events/event.ts";
+import { policySchema, ruleSchema } from "../policy/document.ts";
+import { edgeSchema } from "../policy/record.ts";
+import type { SimulationReport } from "../policy/simulate.ts";
+import type { AuditEntry, PolicyVersion } from "../store/store.ts";
+import type { BanView, GroupView } from "./control.ts";
+import { problemSchema } from "./fault.ts";
+
+const ms = z.number().describe("Milliseconds since 1970");
+export const modeSchema = z.enum(["learn", "alert", "prevent"]);
+export const directionSchema = z.enum(["north-south", "east-west", "egress"]);
+const verdict = z.enum(["forwarded", "audited", "dropped"]);
+
+const modeView = z.object({
+  mode: modeSchema,
+  origin: z.enum(["manual", "promoted", "default"]).describe("Set by an operator, by learning, or for all"),
+});
+
+export const groupViewSchema: z.ZodType<GroupView> = z.object({
+  id: z.string().describe("NAMESPACE/IMAGE"),
+  namespace: z.string(),
+  image: z.string().describe("Without tag; ~AGENT when its token enrols none"),
+  services: z.array(z.string()),
+  agents: z.array(z.string()).describe("Those that are linked now"),
+  modes: z.object({ "north-south": modeView, "east-west": modeView, egress: modeView }),
+  learning: z.array(z.object({
+    direction: directionSchema,
+    state: z.enum(["learning", "stable", "active", "saturated"]),
+    reasons: z.array(z.string()).describe("What it still wants, or what made it so"),
+    sinceMs: ms,
+    samples: z.number().describe("Requests and connections that were learned from"),
+    edges: z.number(),
+    routes: z.number(),
+    lastNewMs: ms.describe("When something new was last learned"),
+    unseenShare: z.number().describe("The share of traffic that was probably not seen yet, from 0 to 1"),
+  })),
+});
+
+export const banSchema: z.ZodType<BanView> = z.object({
+  key: z.string(),
+  source: z.string(),
+  service: z.string(),
+  untilMs: ms,
+  reason: z.string(),
+});
+
+export const auditSchema: z.ZodType<AuditEntry> = z.object({
+  id: z.int(),
+  atMs: ms,
+  by: z.string(),
+  role: z.string(),
+  action: z.string().describe("Such as policy.apply"),
+  detail: z.string(),
+});
+
+const versionFields = {
+  version: z.int().describe("Counts from 1"),
+  atMs: ms,
+  by: z.string().describe("Who made it"),
+  comment: z.string(),
+};
+export const versionSummarySchema: z.ZodType<Omit<PolicyVersion, "document">> = z.object(versionFields);
+export const versionSchema: z.ZodType<PolicyVersion> = z.object({ ...versionFields, document: policySchema });
+
+/** What became of a change to the policy. */
+export const appliedSchema = z.object({
+  version: z.int().describe("The version of the policy that holds now"),
+  cut: z.int().describe("Streams that were open and are denied now: they were cut"),
+});
+
+export const simulationSchema: z.ZodType<SimulationReport> = z.object({
+  judged: z.number().describe("Requests and connections"),
+  sinceMs: ms,
+  droppedNow: z.number(),
+  droppedThen: z.number(),
+  changes: z.array(z.object({
+    direction: directionSchema,
+    source: z.string(),
+    destination: z.string().describe("GROUP SERVICE, or HOST:PORT"),
+    from: verdict,
+    to: verdict,
+    fromRule: z.string(),
+    toRule: z.string(),
+    count: z.number(),
+    examples: z.array(z.string()),
+  })),
+});
+
+export const linkSchema = z.object({
+  agent: z.string(),
+  group: z.string().describe("NAMESPACE/IMAGE, as in groups and edges"),
+  namespace: z.string(),
+  image: z.string().describe("As enrolled; empty when it was not"),
+  peer: z.string().describe("The address that it dials from"),
+  services: z.array(z.string()),
+  reach: z.array(z.string()),
+  egress: z.boolean(),
+  tcp: z.array(z.string()).describe("Those of the services that are raw connections"),
+  wall: z.object({
+    state: z.enum(["whole", "broken", "unknown"]),
+    listeners: z.number(),
+    exposed: z.array(z.string()),
+    faults: z.array(z.string()),
+    reportedAt: z.string().optional(),
+  }).describe("What the agent claims of its wall"),
+  since: z.string(),
+  streams: z.int(),
+  roundTripMs: z.number(),
+  leaving: z.boolean(),
+  claimed: z.record(z.string(), z.string())
+    .describe("What the agent says of itself, such as containerId and hostname: shown, never believed"),
+});
+
+export const statusSchema = z.object({
+  version: z.string(),
+  runtime: z.string(),
+  startedAtMs: ms,
+  uptimeMs: z.number(),
+  ready: z.boolean().describe("False from the moment the gateway begins to stop"),
+  links: z.int(),
+  caller: z.object({ name: z.string(), role: z.enum(["viewer", "operator"]) }).describe("Who asks"),
+  firewall: z.object({
+    policyVersion: z.int(),
+    isStaged: z.boolean().describe("Whether a policy is staged"),
+    unrecorded: z.number().describe("What could not be written down since the start"),
+    store: z.object({
+      state: z.enum(["ok", "fault"]),
+      fault: z.string().optional(),
+      sizeBytes: z.number().optional(),
+    }),
+    streamClients: z.int(),
+  }).optional().describe("Absent while the firewall is off"),
+});
+
+export const tokenSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  serve: z.array(z.string()),
+  reach: z.array(z.string()),
+  egress: z.boolean(),
+  namespace: z.string(),
+  image: z.string(),
+  issuedAtMs: ms,
+  expiresAtMs: ms,
+  state: z.enum(["valid", "expired", "revoked"]),
+  role: z.string().optional().describe("Of an admin token"),
+});
+
+/** What has a name of its own in the description; the rest is told in its place. */
+export const NAMED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  Event: eventSchema,
+  Edge: edgeSchema,
+  Group: groupViewSchema,
+  Link: linkSchema,
+  Ban: banSchema,
+  AuditEntry: auditSchema,
+  Policy: policySchema,
+  Rule: ruleSchema,
+  PolicyVersion: versionSchema,
+  PolicyVersionSummary: versionSummarySchema,
+  Applied: appliedSchema,
+  Simulation: simulationSchema,
+  Status: statusSchema,
+  Token: tokenSchema,
+  Problem: problemSchema,
+};

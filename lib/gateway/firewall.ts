@@ -1,0 +1,238 @@
+/**
+ * The firewall on the data path: judge → remember → tell.
+ *
+ * ```
+ * admit ──▶ judge ──▶ forwarded ──────────▶ end: edges, flows, and the model when it may learn
+ *                └──▶ audited: an event ──▶ end, the same
+ *                └──▶ dropped: an event, an edge
+ * ```
+ *
+ * Nothing here waits or writes: what is to be kept goes through bounded books and queues. A new policy judges what is
+ * open again and cuts off what it denies.
+ *
+ * @module
+ */
+import type { EventLog } from "../events/event_log.ts";
+import type { Noticed } from "../events/event.ts";
+import type { EdgeBook } from "../policy/edge_book.ts";
+import type { CompiledPolicy } from "../policy/engine.ts";
+import { type Direction, DIRECTIONS, type Judgement, type Verdict } from "../policy/flow.ts";
+import type { FlowBook } from "../policy/flow_book.ts";
+import type { Learner } from "../policy/learner.ts";
+import { type RateLimiter, sourceKeyOf } from "../policy/rate_limit.ts";
+import { noticeOf, refusalNotice } from "./notice.ts";
+import type { Passage, PassageEnd, PassageEnds } from "./passage.ts";
+
+export interface FirewallParts {
+  readonly learner: Learner;
+  readonly edges: EdgeBook;
+  readonly flows: FlowBook;
+  readonly events: EventLog;
+  readonly limiter: RateLimiter;
+  /** Milliseconds since 1970. */
+  nowMs(): number;
+}
+
+/** Why a source has to wait. */
+export interface Limited {
+  readonly retryAfterMs: number;
+  readonly detail: string;
+}
+
+/** What a caller is told of a denial; the rule is in the event. */
+export const DENIED = "The policy of the gateway does not allow it";
+
+/** The policy that judges, with its version. */
+export interface PolicyInForce {
+  readonly version: number;
+  readonly compiled: CompiledPolicy;
+}
+
+export class Firewall {
+  readonly #parts: FirewallParts;
+  readonly #live = new Set<Passage>();
+  readonly #verdicts = new Map<Direction, Record<Verdict, number>>(
+    DIRECTIONS.map((direction) => [direction, { forwarded: 0, audited: 0, dropped: 0 }]),
+  );
+  #policy: PolicyInForce;
+  #staged: CompiledPolicy | undefined;
+
+  /** There is no firewall without a policy: nothing is judged before one is loaded. */
+  constructor(parts: FirewallParts, policy: PolicyInForce) {
+    this.#parts = parts;
+    this.#policy = policy;
+    parts.limiter.update(policy.compiled.document.spec.rateLimits, parts.nowMs());
+  }
+
+  get policy(): PolicyInForce {
+    return this.#policy;
+  }
+
+  /** How many requests and connections are under way. */
+  get live(): number {
+    return this.#live.size;
+  }
+
+  /** What was judged since the start. */
+  verdicts(): { direction: Direction; verdict: Verdict; value: number }[] {
+    return [...this.#verdicts].flatMap(([direction, counts]) =>
+      Object.entries(counts).map(([verdict, value]) => ({ direction, verdict: verdict as Verdict, value }))
+    );
+  }
+
+  /** The policy whose verdicts are shown as pending. */
+  set staged(policy: CompiledPolicy | undefined) {
+    this.#staged = policy;
+  }
+
+  /** Judges. What is dropped is over; all else must be told its end. */
+  admit(ends: PassageEnds): Passage {
+    const { learner, edges } = this.#parts;
+    const nowMs = this.#parts.nowMs();
+    const judgement = this.#policy.compiled.judge(ends.flow, learner, nowMs);
+    const passage: Passage = {
+      flow: ends.flow,
+      from: ends.from,
+      to: ends.to,
+      request: ends.request,
+      judgement,
+      ...{ deny: undefined, open: undefined, event: undefined, ended: false },
+    };
+    this.#verdicts.get(ends.flow.direction)![judgement.verdict]++;
+    if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs);
+    if (judgement.verdict === "dropped") {
+      passage.ended = true;
+      edges.note(ends.flow, judgement, NOTHING, nowMs);
+      this.#count(passage, nowMs);
+    } else {
+      this.#live.add(passage);
+    }
+    return passage;
+  }
+
+  /** A raw connection stands: that is what it teaches, and it is on the map from now on. */
+  connected(passage: Passage): void {
+    if (passage.ended || passage.open !== undefined) return;
+    const nowMs = this.#parts.nowMs();
+    this.#teach(passage, true);
+    passage.open = this.#parts.edges.begin(passage.flow, passage.judgement, nowMs);
+  }
+
+  /** It is over. Only the first call counts. */
+  end(passage: Passage, end: PassageEnd): void {
+    if (passage.ended) return;
+    passage.ended = true;
+    this.#live.delete(passage);
+    const nowMs = this.#parts.nowMs();
+    if (passage.open !== undefined) passage.open.end(end, nowMs);
+    else {
+      this.#teach(passage, end.ok);
+      this.#parts.edges.note(passage.flow, passage.judgement, end, nowMs);
+    }
+    if (passage.event !== undefined && end.status !== undefined) {
+      this.#parts.events.answered(passage.event.id, passage.request?.id ?? "", end.status);
+    }
+    this.#count(passage, nowMs);
+  }
+
+  /** Whether the source has to wait; counts the request or connection. */
+  limit(ends: PassageEnds): Limited | undefined {
+    if (this.#policy.compiled.document.spec.rateLimits.length === 0) return undefined;
+    const { flow, from } = ends;
+    const { source, destination } = flow;
+    const key = source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
+    // Hosts outside are of the caller's making: together they are one.
+    const service = destination.kind === "service" ? destination.service : "";
+    const nowMs = this.#parts.nowMs();
+    const taken = this.#parts.limiter.take(key, service, nowMs);
+    if (taken.ok) return undefined;
+    const { limit: { id, requests, seconds }, banned, retryAfterMs } = taken;
+    const name = this.sourceName(ends);
+    const to = service === "" ? "the outside" : service;
+    const then = banned ? ", and is refused for a while" : "";
+    const message = `${key} made more than ${requests} requests in ${seconds} s to ${to}${then}`;
+    this.notice(refusalNotice(ends, name, nowMs, {
+      type: "rateLimit",
+      rule: { kind: banned ? "ban" : "rateLimit", id },
+      message,
+    }));
+    return { retryAfterMs, detail: "Too many requests from this address" };
+  }
+
+  /** Something else than the policy refused a call: an event, as every denial is one. */
+  refused(ends: PassageEnds, kind: "token" | "egressRule", message: string): void {
+    const why = { type: "policyRule", rule: { kind }, message } as const;
+    this.notice(refusalNotice(ends, this.sourceName(ends), this.#parts.nowMs(), why));
+  }
+
+  notice(noticed: Noticed): void {
+    this.#parts.events.notice(noticed);
+  }
+
+  /** The name of the source as events write it. */
+  sourceName({ flow: { source } }: PassageEnds): string {
+    return source.kind === "group" ? source.group.id : this.#policy.compiled.networkOf(source.address);
+  }
+
+  /** Puts another policy in force. @returns How many that were open it denies: they are cut off. */
+  replace(policy: PolicyInForce): number {
+    this.#policy = policy;
+    this.#parts.limiter.update(policy.compiled.document.spec.rateLimits, this.#parts.nowMs());
+    return this.rejudge();
+  }
+
+  /** Judges all that is open again: after a change of the policy or the model, or when a rule has expired. */
+  rejudge(): number {
+    const { learner, nowMs } = this.#parts;
+    const now = nowMs();
+    let cut = 0;
+    for (const passage of [...this.#live]) {
+      if (passage.ended) continue;
+      const before = passage.judgement;
+      const judgement = this.#policy.compiled.judge(passage.flow, learner, now);
+      if (judgement.verdict === before.verdict && judgement.effect === before.effect) continue;
+      passage.judgement = judgement;
+      passage.open?.judged(judgement, now);
+      if (judgement.verdict !== "forwarded") this.#tell(passage, now);
+      if (judgement.verdict !== "dropped") continue;
+      cut++;
+      passage.deny?.(DENIED);
+    }
+    return cut;
+  }
+
+  #teach({ flow, judgement, from }: Passage, ok: boolean): void {
+    if (judgement.mode !== "learn") return;
+    const { kind } = judgement.reason;
+    if (kind !== "learning" && kind !== "learned") return;
+    const { source } = flow;
+    const quotaKey = source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
+    this.#parts.learner.observe(flow, judgement.sourceName, quotaKey, ok);
+  }
+
+  #count({ flow, judgement }: Passage, nowMs: number): void {
+    const { flows, learner } = this.#parts;
+    const route = flow.http === undefined ? "" : learner.routeOf(flow);
+    flows.note(flow, judgement, judgement.sourceName, route, nowMs);
+  }
+
+  #tell(passage: Passage, nowMs: number): void {
+    const { flow, judgement } = passage;
+    const { learner, events } = this.#parts;
+    passage.event = events.notice(noticeOf(passage, judgement, {
+      nowMs,
+      policyVersion: this.#policy.version,
+      pending: this.#pending(passage, nowMs),
+      route: flow.http === undefined ? undefined : learner.routeOf(flow),
+    }));
+  }
+
+  #pending({ flow }: Passage, nowMs: number): Judgement {
+    const { learner } = this.#parts;
+    return this.#staged === undefined
+      ? this.#policy.compiled.judgeAsPrevent(flow, learner, nowMs)
+      : this.#staged.judge(flow, learner, nowMs);
+  }
+}
+
+const NOTHING = { ok: false, inBytes: 0, outBytes: 0 };

@@ -1,0 +1,52 @@
+/**
+ * What is read from the store before anything is judged: the policy, the staged one, and the model.
+ *
+ * @module
+ */
+import { defaultPolicy, type PolicyDocument, policySchema } from "../policy/document.ts";
+import type { Learner } from "../policy/learner.ts";
+import { ModelError } from "../policy/model_text.ts";
+import type { Mode } from "../policy/mode.ts";
+import type { PolicyVersion, Store } from "../store/store.ts";
+import { MODEL_STATE, STAGED_STATE } from "./policy_keeper.ts";
+import { FirewallFault } from "./sinks.ts";
+
+/**
+ * The newest policy, or a first one.
+ *
+ * @param mode For groups that have none, when it was asked for: it takes the place of what the policy says.
+ */
+export function loadPolicy(store: Store, mode: Mode | undefined, nowMs: number): PolicyVersion {
+  const newest = store.policy();
+  const by = { atMs: nowMs, by: "netwall" };
+  if (newest === undefined) {
+    return store.addPolicy({ ...by, comment: "the first start", document: defaultPolicy(mode) });
+  }
+  const { document } = newest;
+  if (mode === undefined || document.spec.defaultMode === mode) return newest;
+  const spec = { ...document.spec, defaultMode: mode };
+  return store.addPolicy({ ...by, comment: `started with --mode ${mode}`, document: { ...document, spec } });
+}
+
+/** The policy whose verdicts are shown as pending. */
+export function loadStaged(store: Store): PolicyDocument | undefined {
+  const text = store.state(STAGED_STATE);
+  if (text === undefined || text === "") return undefined;
+  const parsed = policySchema.safeParse(JSON.parse(text));
+  // It decides nothing, so one that a later release cannot read is only gone.
+  return parsed.success ? parsed.data : undefined;
+}
+
+/** What was learned so far. @throws {FirewallFault} It cannot be read: without it, what is normal would be refused. */
+export function loadModel(store: Store, learner: Learner): void {
+  const text = store.state(MODEL_STATE);
+  if (text === undefined || text === "") return;
+  try {
+    learner.restore(text);
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    throw new FirewallFault(
+      `Cannot use the learned model in the store: ${error.message}. Move netwall.db away to learn anew`,
+    );
+  }
+}

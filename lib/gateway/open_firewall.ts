@@ -1,0 +1,257 @@
+/**
+ * Opens the firewall: the store, the policy and the model in it, and what is done from time to time.
+ *
+ * Nothing is judged before the policy is loaded, and the gateway opens no door before that. A store that cannot be
+ * opened ends the start; one that fails later raises an alarm, and judging goes on from memory.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { ControlError, type StreamMessage } from "../admin/control.ts";
+import type { GatewayConfig } from "../config/gateway_config.ts";
+import { EventLog } from "../events/event_log.ts";
+import type { NetwallEvent } from "../events/event.ts";
+import type { EventSink } from "../events/sinks/sink.ts";
+import type { Logger } from "../log.ts";
+import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
+import { Bans } from "../policy/bans.ts";
+import { EdgeBook, EDGES_MAX } from "../policy/edge_book.ts";
+import { CompiledPolicy } from "../policy/engine.ts";
+import { FlowBook, FLOWS_PER_HOUR_MAX } from "../policy/flow_book.ts";
+import { Learner } from "../policy/learner.ts";
+import { RateLimiter } from "../policy/rate_limit.ts";
+import type { Registry } from "../routing/registry.ts";
+import { openSqliteStore } from "../store/sqlite_store.ts";
+import type { PolicyVersion, Store } from "../store/store.ts";
+import { StoreWriter } from "../store/store_writer.ts";
+import { Firewall } from "./firewall.ts";
+import { GatewayControl } from "./firewall_control.ts";
+import { EventCounts, totalsOf } from "./firewall_totals.ts";
+import { loadModel, loadPolicy, loadStaged } from "./load_policy.ts";
+import { MODEL_STATE, PolicyKeeper } from "./policy_keeper.ts";
+import { openSinks } from "./sinks.ts";
+
+/** The file of the store in the data directory. */
+export const STORE_FILE = "netwall.db";
+
+/** How often edges and flows that changed are handed to the writer, and the models are looked at. */
+const TICK_MS = 1_000;
+/** How often the model is written down: what a crash loses of it is learned again. */
+const MODEL_SAVE_MS = 10_000;
+/** Edges, and flows, of one tick: the rest waits for the next. */
+const BOOK_ROWS_PER_TICK_MAX = 2_000;
+/** For sinks to send what they have when the gateway stops. */
+const SINKS_GRACE_MS = 2_000;
+
+export interface OpenFirewallOptions {
+  readonly config: Readonly<GatewayConfig>;
+  readonly log: Logger;
+  readonly metrics: GatewayMetrics;
+  readonly registry: Registry;
+}
+
+export interface RunningFirewall {
+  readonly firewall: Firewall;
+  readonly control: GatewayControl;
+  /** A token of an agent did not hold: it is told of the peer, as events are. */
+  refusedToken(peer: string, code: string, failures: number): void;
+  /** Writes down what waits. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens it.
+ *
+ * @throws {StoreError} The store cannot be opened; the message says what to do.
+ * @throws {FirewallFault} A sink cannot be made as it is configured, or what is stored cannot be read.
+ */
+export function openFirewall(options: OpenFirewallOptions): RunningFirewall {
+  const store = openSqliteStore(join(options.config.data, STORE_FILE));
+  try {
+    return new OpenedFirewall(options, store);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
+
+class OpenedFirewall implements RunningFirewall {
+  readonly firewall: Firewall;
+  readonly control: GatewayControl;
+  readonly #options: OpenFirewallOptions;
+  readonly #store: Store;
+  readonly #writer: StoreWriter;
+  readonly #learner: Learner;
+  readonly #edges: EdgeBook;
+  readonly #flows = new FlowBook();
+  readonly #events: EventLog;
+  readonly #counts = new EventCounts();
+  readonly #sinks: EventSink[];
+  readonly #listeners = new Set<(message: StreamMessage) => void>();
+  readonly #timers: ReturnType<typeof setInterval>[];
+  #judgedAtMs = Date.now();
+
+  constructor(options: OpenFirewallOptions, store: Store) {
+    const { config, log, metrics, registry } = options;
+    const nowMs = (): number => Date.now();
+    this.#options = options;
+    this.#store = store;
+    this.#sinks = openSinks(config.events, log);
+    this.#writer = this.#openWriter();
+    this.#events = new EventLog({
+      nowMs,
+      nextSeq: () => this.#writer.nextSeq(),
+      write: (event) => this.#writer.event(event),
+    });
+    this.#events.listen((event) => this.#told(event));
+    const { time: timeMs, requests, quiet: quietMs, unseen: unseenShareMax } = config.learning;
+    this.#learner = new Learner({ timeMs, requests, quietMs, unseenShareMax, nowMs });
+    loadModel(store, this.#learner);
+    this.#edges = new EdgeBook({ model: this.#learner });
+    this.#edges.restore(store.edges());
+    this.#edges.subscribe((edge) => this.#tell({ kind: "edge", edge }));
+    const version = loadPolicy(store, config.mode, nowMs());
+    const staged = loadStaged(store);
+    const bans = new Bans();
+    const { learner, edges, flows, events } = {
+      ...{ learner: this.#learner, edges: this.#edges, flows: this.#flows, events: this.#events },
+    };
+    this.firewall = new Firewall(
+      { learner, edges, flows, events, limiter: new RateLimiter(bans), nowMs },
+      { version: version.version, compiled: new CompiledPolicy(version.document) },
+    );
+    if (staged !== undefined) this.firewall.staged = new CompiledPolicy(staged);
+    const keeper = new PolicyKeeper(
+      {
+        ...{ store, firewall: this.firewall, learner, nowMs },
+        onPolicy: (made, cut) => this.#changed(made, cut),
+      },
+      version,
+      staged,
+    );
+    this.control = new GatewayControl({
+      ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, nowMs },
+      save: () => this.#save(),
+      unrecorded: () => Object.values(this.#writer.unrecorded).reduce((sum, count) => sum + count, 0),
+      storeFault: () => this.#writer.fault?.message,
+      subscribe: (listener) => {
+        this.#listeners.add(listener);
+        return () => void this.#listeners.delete(listener);
+      },
+    });
+    metrics.watchFirewall(() =>
+      totalsOf({
+        ...{ firewall: this.firewall, control: this.control, writer: this.#writer, counts: this.#counts },
+        ...{ sinks: this.#sinks, edges },
+      })
+    );
+    this.#timers = [
+      setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#writer.state(MODEL_STATE, learner.snapshot()), MODEL_SAVE_MS),
+    ];
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  refusedToken(peer: string, code: string, failures: number): void {
+    this.firewall.notice({
+      ...{
+        time: Date.now(),
+        type: "authFailure",
+        severity: "warning",
+        effect: "prevent",
+        verdict: "dropped",
+      },
+      ...{ rule: { kind: "token", id: code }, source: { kind: "network", name: "links", ip: peer } },
+      message: `${peer} came with a token that does not hold (${code}), ${failures} times lately`,
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#writer.state(MODEL_STATE, this.#learner.snapshot());
+    this.#save();
+    this.#writer.close();
+    await Promise.all(this.#sinks.map((sink) => sink.close(SINKS_GRACE_MS)));
+    this.#store.close();
+  }
+
+  #openWriter(): StoreWriter {
+    const { log, config: { events } } = this.#options;
+    return new StoreWriter(this.#store, {
+      onFault: (error) => {
+        log.error("the store cannot be written: what passes is judged, and not recorded", {
+          error: error.message,
+        });
+        this.firewall.notice({
+          ...{
+            time: Date.now(),
+            type: "storeFault",
+            severity: "critical",
+            effect: "alert",
+            verdict: "audited",
+          },
+          rule: { kind: "implicit" },
+          message: `The store cannot be written: ${error.message}`,
+        });
+      },
+      onHealed: () => log.info("the store can be written again"),
+      retention: () => ({ beforeMs: Date.now() - events.keep, bytesMax: events.size }),
+    });
+  }
+
+  /** Hands what changed to the writer, and looks at what time has changed. */
+  #tick(): void {
+    for (const edge of this.#edges.takeDirty(BOOK_ROWS_PER_TICK_MAX)) this.#writer.edge(edge);
+    for (const flow of this.#flows.takeDirty(BOOK_ROWS_PER_TICK_MAX)) this.#writer.flow(flow);
+    this.#events.tick();
+    const nowMs = Date.now();
+    // A rule that has expired is a change of the policy that nobody makes.
+    const { rules } = this.firewall.policy.compiled.document.spec;
+    const hasExpired = rules.some(({ expires }) => {
+      const atMs = expires === undefined ? Infinity : Date.parse(expires);
+      return this.#judgedAtMs < atMs && atMs <= nowMs;
+    });
+    this.#judgedAtMs = nowMs;
+    if (hasExpired) this.firewall.rejudge();
+    if (this.#options.config.learning.promote) this.#promote();
+  }
+
+  #promote(): void {
+    try {
+      this.control.promoteStable();
+    } catch (error) {
+      if (!(error instanceof ControlError)) throw error;
+      this.#options.log.error("stable models cannot be promoted", { error: error.message });
+    }
+  }
+
+  /** Writes down all that waits, so that what is asked of the store next is complete. */
+  #save(): void {
+    for (const edge of this.#edges.takeDirty(EDGES_MAX)) this.#writer.edge(edge);
+    for (const flow of this.#flows.takeDirty(FLOWS_PER_HOUR_MAX)) this.#writer.flow(flow);
+    this.#events.flush();
+    this.#writer.flush();
+  }
+
+  /** An event was written, new or grown: to who listens, and to the sinks. */
+  #told(event: NetwallEvent): void {
+    this.#counts.add(event);
+    this.#tell({ kind: "event", event });
+    for (const sink of this.#sinks) sink.put(event);
+  }
+
+  #tell(message: StreamMessage): void {
+    for (const listener of this.#listeners) listener(message);
+  }
+
+  #changed({ version, by, comment }: PolicyVersion, cut: number): void {
+    this.#judgedAtMs = Date.now();
+    this.#options.log.info("policy", { version, by, comment, cut });
+    this.#tell({ kind: "policy", version });
+    this.firewall.notice({
+      ...{ time: Date.now(), type: "policyChange", severity: "info", effect: "allow", verdict: "forwarded" },
+      ...{ rule: { kind: "rule" }, policyVersion: version },
+      message: `${by} made version ${version} of the policy${comment === "" ? "" : `: ${comment}`}`,
+    });
+  }
+}

@@ -1,0 +1,292 @@
+/**
+ * The firewall with all its parts: what is judged, told, learned and cut off.
+ *
+ * @module
+ */
+import { describe, expect, test } from "bun:test";
+import { requestEnds } from "../../lib/gateway/flows.ts";
+import type { GatewayVisit } from "../../lib/gateway/flows.ts";
+import { defaultPolicy, type ModelEdge } from "../../lib/policy/document.ts";
+import { agentOf, FirewallRig, OPERATOR, policyOf } from "../support/firewall_rig.ts";
+
+const front = agentOf("front-end", ["front-end"], {
+  claimed: { containerId: "ab".repeat(32), containerName: "front-1", hostname: "host-7" },
+});
+const db = agentOf("user-db", ["user-db"], {
+  tcp: new Set(["user-db"]),
+  ports: new Map([["user-db", 6379]]),
+});
+const user = agentOf("user", ["user"]);
+
+/** A visitor's request to the front-end. */
+function visit(method: string, path: string, id = "r-1"): GatewayVisit {
+  return {
+    arrival: undefined as never,
+    reading: {
+      method,
+      host: "shop.test",
+      paths: [path],
+      fields: ["User-Agent", "curl"],
+      hasBody: false,
+    } as never,
+    id,
+    visitor: undefined as never,
+    address: "192.0.2.7",
+    startMs: 0,
+    service: "front-end",
+    caller: undefined,
+    passage: undefined,
+  };
+}
+
+describe("the story", () => {
+  test("what was learned passes, what was not is told, and is refused once told to", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(5, user, "user-db", db);
+    rig.nowMs += 2_000;
+    expect(rig.control.promoteStable()?.version.version).toBe(2);
+    const modes = rig.control.policy().document.spec.modes;
+    expect(modes.map(({ image, mode, origin }) => `${image} ${mode} ${origin}`).sort()).toEqual([
+      "user alert promoted",
+      "user-db alert promoted",
+    ]);
+
+    const live = rig.connect(front, "user-db", db);
+    expect(live.verdict).toBe("audited");
+    const [event] = rig.told.filter(({ type }) => type === "unexpectedConnection");
+    expect(event).toMatchObject({
+      ...{ effect: "alert", verdict: "audited", pendingVerdict: "dropped", count: 1, severity: "critical" },
+      rule: { kind: "implicit" },
+      source: {
+        ...{ kind: "workload", name: "shop/front-end", namespace: "shop", image: "front-end:1.0" },
+        claimedContainerId: "ab".repeat(32),
+        ...{ claimedContainerName: "front-1", claimedHostname: "host-7", agent: "front-end-1" },
+      },
+      destination: { kind: "workload", name: "shop/user-db", service: "user-db", port: 6379 },
+      deviation: { kind: "edge" },
+      time: rig.nowMs,
+    });
+
+    const kept = rig.connect(user, "user-db", db);
+    const applied = rig.control.setMode("shop/user-db", "prevent", OPERATOR);
+    expect(applied.cut).toBe(1);
+    expect(live.cut).toContain("policy");
+    expect(kept.cut).toBeUndefined();
+    expect(rig.connect(front, "user-db", db).verdict).toBe("dropped");
+    expect(rig.connect(user, "user-db", db).verdict).toBe("forwarded");
+    const denied = rig.told.filter(({ effect, type }) =>
+      effect === "prevent" && type === "unexpectedConnection"
+    );
+    expect(denied.map(({ count, verdict }) => `${count} ${verdict}`)).toEqual(["2 dropped"]);
+    const edge = rig.control.edges().find(({ source }) => source === "shop/front-end")!;
+    expect(edge).toMatchObject({ state: "blocked", lastVerdict: "dropped", lastRule: "implicit" });
+  });
+
+  test("an event becomes a rule for its image and namespace, and for no other", () => {
+    const rig = FirewallRig.inMode("prevent");
+    const payment = agentOf("payment");
+    expect(rig.call(payment, "verify.test", 443).verdict).toBe("dropped");
+    const [event] = rig.told;
+    const rule = rig.control.allowEvent(event!.id, OPERATOR);
+    expect(rule).toMatchObject({
+      ...{ effect: "allow", direction: "egress", protocol: "tcp" },
+      source: { namespace: "shop", image: "payment" },
+      destination: { host: "verify.test", ports: [443] },
+    });
+    const replica = agentOf("payment", [], { agent: "payment-2", image: "payment:2.0" });
+    expect(rig.call(replica, "verify.test", 443).verdict).toBe("forwarded");
+    expect(rig.call(replica, "verify.test", 80).verdict).toBe("dropped");
+    expect(rig.call(front, "verify.test", 443).verdict).toBe("dropped");
+    expect(rig.call(agentOf("payment", [], { namespace: "other" }), "verify.test", 443).verdict).toBe(
+      "dropped",
+    );
+    // The same event twice is a second rule with an id of its own.
+    expect(rig.control.allowEvent(event!.id, OPERATOR).id).toBe(`${rule.id}-2`);
+  });
+
+  test("a request of one route in the model is told apart by route and method", () => {
+    const rig = new FirewallRig();
+    const ask = (method: string, path: string): string => {
+      const passage = rig.firewall.admit(requestEnds(visit(method, path), front));
+      rig.firewall.end(passage, { ok: true, inBytes: 0, outBytes: 2, status: 200 });
+      return passage.judgement.verdict;
+    };
+    for (let i = 0; i < 8; i++) ask("GET", `/users/${i}`);
+    rig.control.setMode("shop/front-end", "alert", OPERATOR);
+    expect(ask("GET", "/users/9999")).toBe("forwarded");
+    expect(ask("DELETE", "/users/7")).toBe("audited");
+    expect(ask("GET", "/admin")).toBe("audited");
+    const requests = rig.told.filter(({ type }) => type === "unexpectedRequest");
+    expect(requests.map(({ deviation }) => deviation?.kind).sort()).toEqual(["method", "route"]);
+    expect(requests[0]!.http).toMatchObject({ requestId: "r-1", status: 200, userAgent: "curl" });
+    expect(requests[0]!.source).toMatchObject({ kind: "network", name: "internet", ip: "192.0.2.7" });
+  });
+});
+
+describe("learning", () => {
+  test("takes nothing from errors, from what never stood, or from what was denied", () => {
+    const rig = new FirewallRig();
+    const failed = rig.firewall.admit(requestEnds(visit("GET", "/secret"), front));
+    rig.firewall.end(failed, { ok: false, inBytes: 0, outBytes: 0, status: 404 });
+    const refused = rig.firewall.admit({
+      ...rig.connect(user, "user-db", db).passage,
+      flow: {
+        direction: "east-west",
+        protocol: "tcp",
+        source: { kind: "group", group: front.group },
+        destination: { kind: "service", group: db.group, service: "user-db" },
+      },
+    });
+    rig.firewall.end(refused, { ok: false, inBytes: 0, outBytes: 0 });
+    const edges = rig.learner.edges();
+    expect(edges.map(({ source, destination }) => `${source} ${destination}`)).toEqual([
+      "shop/user shop/user-db",
+    ]);
+  });
+
+  test("stops with the mode: what deviates in alert is never learned by repeating it", () => {
+    const rig = FirewallRig.inMode("alert");
+    rig.connectTimes(50, front, "user-db", db);
+    expect(rig.learner.edges()).toEqual([]);
+    expect(rig.connect(front, "user-db", db).verdict).toBe("audited");
+    expect(rig.told.map(({ count }) => count)).toEqual([51]);
+  });
+
+  test("a mode that somebody set is not promoted, and relearning takes modes away", () => {
+    const rig = new FirewallRig();
+    rig.control.setMode("shop/user", "learn", OPERATOR);
+    rig.connectTimes(5, user, "user-db", db);
+    rig.nowMs += 2_000;
+    rig.control.promoteStable();
+    const spec = (): string[] =>
+      rig.control.policy().document.spec.modes.map(({ image, mode }) => `${image} ${mode}`).sort();
+    expect(spec()).toEqual(["user learn", "user-db alert"]);
+    rig.control.relearn("shop/user-db", OPERATOR);
+    expect(spec()).toEqual(["user learn"]);
+  });
+});
+
+describe("the policy in force", () => {
+  const blocking = policyOf({
+    rules: [{ id: "no-db", effect: "prevent", destination: { namespace: "shop", image: "user-db" } }],
+  });
+
+  test("an applied one cuts what it denies, a rollback lets it in again, and all of it is written down", () => {
+    const rig = new FirewallRig();
+    const open = rig.connect(user, "user-db", db);
+    expect(rig.control.apply(blocking, OPERATOR, "lock").cut).toBe(1);
+    expect(open.cut).toBeDefined();
+    expect(rig.connect(user, "user-db", db).verdict).toBe("dropped");
+    rig.control.rollback(1, OPERATOR);
+    expect(rig.connect(user, "user-db", db).verdict).toBe("forwarded");
+    expect(rig.store.policies(10).items.map(({ version, by }) => `${version} ${by}`)).toEqual([
+      "3 alice",
+      "2 alice",
+      "1 netwall",
+    ]);
+    const [back, applied] = rig.store.audits(10).items;
+    expect(applied).toMatchObject({ by: "alice", role: "operator", action: "policy.apply" });
+    expect(back).toMatchObject({ action: "policy.rollback" });
+  });
+
+  test("one for another version is a conflict, and changes nothing", () => {
+    const rig = new FirewallRig();
+    rig.control.apply(defaultPolicy("alert"), OPERATOR, "", 1);
+    expect(() => rig.control.apply(blocking, OPERATOR, "", 1)).toThrow("at version 2 and not at 1");
+    expect(rig.control.policy().version).toBe(2);
+    expect(() => rig.control.rollback(9, OPERATOR)).toThrow("no version 9");
+  });
+
+  test("a model that it brings takes the place of what was learned; a rollback brings that back", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(3, user, "user-db", db);
+    const learned = rig.learner.edges();
+    const edge: ModelEdge = {
+      ...{ direction: "east-west" as const, protocol: "tcp" as const, origin: "manual" as const },
+      ...{ service: "user-db", source: "shop/front-end", destination: "shop/user-db" },
+    };
+    rig.control.apply(policyOf({ defaultMode: "prevent" }, { edges: [edge] }), OPERATOR, "");
+    expect(rig.connect(front, "user-db", db).verdict).toBe("forwarded");
+    expect(rig.connect(user, "user-db", db).verdict).toBe("dropped");
+    rig.control.rollback(1, OPERATOR);
+    expect(rig.learner.edges()).toEqual(learned);
+  });
+
+  test("what the store cannot write down is not put in force", () => {
+    const rig = new FirewallRig();
+    rig.store.close();
+    expect(() => rig.control.apply(blocking, OPERATOR, "")).toThrow("was not made");
+    expect(rig.control.policy().version).toBe(1);
+    expect(rig.connect(user, "user-db", db).verdict).toBe("forwarded");
+  });
+
+  test("exported and applied to a fresh gateway, it judges the same", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(4, user, "user-db", db);
+    rig.control.setMode("shop/user-db", "prevent", OPERATOR);
+    const fresh = new FirewallRig();
+    fresh.control.apply(rig.control.exported(), OPERATOR, "moved");
+    for (const from of [user, front]) {
+      expect(fresh.connect(from, "user-db", db).verdict).toBe(rig.connect(from, "user-db", db).verdict);
+    }
+    expect(fresh.connect(front, "user-db", db).verdict).toBe("dropped");
+  });
+
+  test("a rule that expires is judged again, and what it let in is cut off", () => {
+    const expires = new Date(new FirewallRig().nowMs + 1_000).toISOString();
+    const rig = new FirewallRig(policyOf({
+      defaultMode: "prevent",
+      rules: [{ id: "for-now", effect: "allow", source: { image: "front-end" }, expires }],
+    }));
+    const open = rig.connect(front, "user-db", db);
+    expect(open.verdict).toBe("forwarded");
+    rig.nowMs += 1_000;
+    expect(rig.firewall.rejudge()).toBe(1);
+    expect(open.cut).toBeDefined();
+  });
+
+  test("a staged one decides nothing, and is shown as pending", () => {
+    const rig = new FirewallRig();
+    rig.control.setMode("shop/user-db", "alert", OPERATOR);
+    rig.control.stage(blocking, OPERATOR);
+    expect(rig.connect(front, "user-db", db).verdict).toBe("audited");
+    const pending = (): unknown[] =>
+      rig.told.map(({ pendingVerdict, pendingRule }) => [pendingVerdict, pendingRule]);
+    expect(pending()).toEqual([["dropped", { kind: "rule", id: "no-db", index: 0 }]]);
+    rig.control.stage(defaultPolicy("alert"), OPERATOR);
+    rig.connect(front, "user-db", db);
+    expect(pending().at(-1)).toEqual(["audited", { kind: "implicit" }]);
+  });
+});
+
+describe("limits and refusals", () => {
+  test("a source over a limit waits, is told of, and can be let in again", () => {
+    const rig = new FirewallRig(policyOf({
+      rateLimits: [{ id: "calm", service: "front-end", requests: 2, seconds: 60, banSeconds: 60 }],
+    }));
+    const ends = requestEnds(visit("GET", "/"), front);
+    expect([rig.firewall.limit(ends), rig.firewall.limit(ends)]).toEqual([undefined, undefined]);
+    expect(rig.firewall.limit(ends)!.retryAfterMs).toBeGreaterThan(1_000);
+    expect(rig.told).toHaveLength(1);
+    expect(rig.told[0]).toMatchObject({
+      type: "rateLimit",
+      verdict: "dropped",
+      rule: { kind: "ban", id: "calm" },
+    });
+    const [ban] = rig.control.bans();
+    expect(ban).toMatchObject({ service: "front-end" });
+    rig.control.unban(ban!.key, OPERATOR);
+    expect(rig.control.bans()).toEqual([]);
+    expect(() => rig.control.unban(ban!.key, OPERATOR)).toThrow("Nobody is banned");
+    expect(rig.store.audits(5).items[0]).toMatchObject({ action: "ban.lift" });
+  });
+
+  test("what a token forbids is an event too", () => {
+    const rig = new FirewallRig();
+    rig.firewall.refused(rig.connect(front, "user-db", db).passage, "token", "The token does not let it");
+    expect(rig.told[0]).toMatchObject({
+      ...{ type: "policyRule", effect: "prevent", verdict: "dropped", rule: { kind: "token" } },
+      source: { name: "shop/front-end" },
+    });
+  });
+});
