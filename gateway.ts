@@ -25,6 +25,7 @@ import { Outcomes } from "./lib/gateway/outcome.ts";
 import { quickstart, type RunningGateway } from "./lib/gateway/quickstart.ts";
 import { TrustedProxies } from "./lib/auth/client_ip.ts";
 import { loadOrCreateKey } from "./lib/auth/key_store.ts";
+import type { SigningKey } from "./lib/auth/token.ts";
 import { Revocations } from "./lib/auth/token_list.ts";
 import type { ExitCode } from "./lib/cli/exit.ts";
 import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
@@ -85,6 +86,7 @@ interface Plane {
   readonly metrics: GatewayMetrics;
   readonly outcomes: Outcomes;
   readonly admission: Admission;
+  readonly key: SigningKey;
   readonly revocations: Revocations;
   readonly connections: Connections;
   /** Without it everything is forwarded and nothing is known. */
@@ -254,8 +256,8 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   const at = listenAt(config.admin);
   const ready = (): boolean => !stopping;
   const admin = at && await openAdmin(at, {
-    ...{ dataDir: config.data, metrics, registry, ready },
-    ...(plane.firewall ? { firewall: plane.firewall.control } : {}),
+    ...{ dataDir: config.data, metrics, registry, ready, log },
+    ...{ key: plane.key, revocations: plane.revocations, firewall: plane.firewall },
   }).catch(async (error) => {
     await listeners.close(0);
     await plane.firewall?.close();
@@ -294,8 +296,9 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
   });
   // Before anything listens: what no policy has judged passes nowhere.
   const firewall = config.firewall ? openFirewall({ config, log, metrics, registry }) : undefined;
+  const key = await loadOrCreateKey(config.data);
   const admission = new Admission({
-    ...{ registry, budget, key: await loadOrCreateKey(config.data) },
+    ...{ registry, budget, key },
     isRevoked: (id) => revocations.has(id),
     streamsMax: limits.streamsMax,
     sessionWindowBytes: limits.sessionWindow,
@@ -312,7 +315,7 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
   const logAccess = config.log.access;
   const outcomes = new Outcomes({ metrics, log, logAccess });
   const plane: Plane = {
-    ...{ config, log, registry, metrics, admission, revocations, firewall, outcomes },
+    ...{ config, log, registry, metrics, admission, key, revocations, firewall, outcomes },
     connections: new Connections({
       ...{ registry, metrics, log, logAccess, idleTimeoutMs: limits.idleTimeout },
       firewall: firewall?.firewall,

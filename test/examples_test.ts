@@ -37,7 +37,19 @@ const READ_BY: Readonly<Record<string, string>> = {
   "kubernetes/agent.yaml": "kubernetes",
   "seccomp/agent.json": "seccomp",
   ...Object.fromEntries(
-    ["front_end", "payment", "redis", "run", "service", "shop", "story", "teller", "traffic", "user"]
+    [
+      "client",
+      "front_end",
+      "payment",
+      "redis",
+      "run",
+      "service",
+      "shop",
+      "story",
+      "teller",
+      "traffic",
+      "user",
+    ]
       .map((name) => [`shop/${name}.ts`, "test/e2e/demo_test.ts"]),
   ),
   "systemd/netwall-agent.service": "systemd",

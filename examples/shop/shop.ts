@@ -16,7 +16,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync } from "node:fs";
-import { createServer, request, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, type Server as NetServer, type Socket } from "node:net";
 import { join } from "node:path";
 import {
@@ -30,7 +30,9 @@ import {
   type Runtime,
 } from "../../test/support/processes.ts";
 import { findBinary } from "../../test/support/services.ts";
+import { type Got, openTunnel, send, type Tunnel } from "./client.ts";
 import { redis, startStandIn } from "./redis.ts";
+import { call } from "./service.ts";
 import {
   CUSTOMERS,
   groupOfPart,
@@ -47,9 +49,6 @@ import {
 
 /** An address of loopback that nothing else is at: the host that no part of the shop knows. */
 const UNKNOWN_HOST = "127.0.0.66";
-const ANSWER_BYTES_MAX = 4 << 20;
-const REQUEST_MS_MAX = 15_000;
-const TUNNEL_HEAD_CHARS_MAX = 16 << 10;
 
 export interface ShopOptions {
   readonly processes: ProcessGroup;
@@ -69,17 +68,6 @@ export interface ShopGateway {
   /** For the admin API. */
   readonly adminToken: string;
 }
-
-/** What a visitor or a caller got. */
-export interface Got {
-  readonly status: number;
-  readonly body: string;
-}
-
-/** A connection that a shell tried to make. */
-export type Tunnel =
-  | { readonly kind: "open"; readonly socket: Socket }
-  | { readonly kind: "refused"; readonly status: number; readonly reason: string };
 
 /** What a command of `netwall-gateway` did. */
 export interface CommandResult {
@@ -166,13 +154,22 @@ export class Shop {
     const socket = connect({ path: this.#path(from, "proxy") });
     this.#tunnels.add(socket);
     socket.once("close", () => this.#tunnels.delete(socket));
-    socket.write(`CONNECT ${to} HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
-    return readTunnel(socket);
+    return openTunnel(socket, to);
   }
 
-  /** Does what nobody has any business to do. @returns What came of it: a status, or a connection that is closed again. */
+  /** What a shell in a part asks of a service that speaks HTTP, by the same proxy. */
+  ask(from: Part, service: Part, method: string, path: string): Promise<Got> {
+    const host = `${service}.netwall.internal`;
+    return call({ socketPath: this.#path(from, "proxy"), method, path: `http://${host}${path}`, host });
+  }
+
+  /** Does what nobody has any business to do. @returns What came of it; a connection is closed again. */
   async attack(hostile: Hostile): Promise<Got | Tunnel> {
     if (hostile.kind !== "edge") return await this.visit(hostile.visit);
+    // Of HTTP each request is judged: a connection that asks for nothing is nothing yet.
+    if ("service" in hostile && hostile.service !== "user-db") {
+      return await this.ask(hostile.from, hostile.service, "GET", "/users/1");
+    }
     const target = "service" in hostile
       ? hostile.service
       : this.#outside[hostile.outside] as `${string}:${number}`;
@@ -352,59 +349,3 @@ export function containerId(part: Part): string {
 export const GROUPS: Readonly<Record<Part, string>> = Object.fromEntries(
   PARTS.map((part) => [part, groupOfPart(part)]),
 ) as Record<Part, string>;
-
-interface Sent {
-  readonly host: string;
-  readonly port: number;
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Record<string, string>;
-}
-
-function send(sent: Sent, body: string | undefined): Promise<Got> {
-  return new Promise((resolve, reject) => {
-    const signal = AbortSignal.timeout(REQUEST_MS_MAX);
-    const outgoing = request({ ...sent, agent: false, signal }, (incoming) => {
-      let text = "";
-      incoming.setEncoding("utf8");
-      incoming.on("data", (chunk: string) => {
-        text += chunk;
-        if (text.length > ANSWER_BYTES_MAX) incoming.destroy(new Error("The answer is too long"));
-      });
-      incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, body: text }));
-      incoming.on("error", reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
-  });
-}
-
-/** Reads the proxy's word on a tunnel. What comes behind it stays in the socket. */
-function readTunnel(socket: Socket): Promise<Tunnel> {
-  return new Promise((resolve) => {
-    let text = "";
-    const refused = (status: number, reason: string): void => {
-      socket.destroy();
-      resolve({ kind: "refused", status, reason });
-    };
-    const take = (chunk: Buffer): void => {
-      text += chunk.toString("latin1");
-      const end = text.indexOf("\r\n\r\n");
-      if (end < 0) {
-        return text.length > TUNNEL_HEAD_CHARS_MAX ? refused(0, "no answer of a proxy") : undefined;
-      }
-      const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0);
-      if (status !== 200) return;
-      socket.off("data", take).off("end", ended);
-      socket.pause();
-      if (text.length > end + 4) socket.unshift(Buffer.from(text.slice(end + 4), "latin1"));
-      resolve({ kind: "open", socket });
-    };
-    const ended = (): void => {
-      const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0);
-      refused(status, text.split("\r\n\r\n")[1]?.trim() ?? "");
-    };
-    socket.on("data", take).on("end", ended);
-    socket.on("error", (error) => refused(0, error.message));
-  });
-}

@@ -12,8 +12,9 @@ import { parseDocument } from "yaml";
 import type { NetwallEvent } from "../../lib/events/event.ts";
 import type { EdgeRecord } from "../../lib/policy/record.ts";
 import type { GroupView } from "../../lib/admin/control.ts";
+import type { Tunnel } from "./client.ts";
 import { redis, type RedisClient } from "./redis.ts";
-import { containerId, GROUPS, type Shop, type Tunnel } from "./shop.ts";
+import { containerId, GROUPS, type Shop } from "./shop.ts";
 import { StoryFault, type Teller, until } from "./teller.ts";
 import { eachOperation, IMAGES, NAMESPACE, type Part, type ShopEdge, type Visit, visits } from "./traffic.ts";
 

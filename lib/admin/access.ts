@@ -25,6 +25,8 @@ export interface AccessOptions {
   /** What signed tokens are checked against; without it there are none. */
   readonly signed?: { readonly key: SigningKey; readonly isRevoked: (id: string) => boolean };
   readonly attempts?: AttemptsLike;
+  /** Told of each token that did not hold, and how many of its peer did not lately. */
+  readonly onGuess?: (peer: string, failures: number) => void;
   /** Since 1970. @default Date.now */
   readonly nowMs?: () => number;
 }
@@ -69,7 +71,7 @@ export async function identify(
     options.attempts?.held(given);
     return caller;
   }
-  options.attempts?.failed(peer, now());
+  options.onGuess?.(peer, options.attempts?.failed(peer, now()).count ?? 1);
   return unauthorized();
 }
 

@@ -9,8 +9,14 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { adminApp, type AdminOptions } from "../admin/api.ts";
 import { LiveStream } from "../admin/live_stream.ts";
+import { Attempts } from "../auth/attempts.ts";
 import { loadOrCreateAdminToken } from "../auth/key_store.ts";
+import type { SigningKey } from "../auth/token.ts";
+import type { Revocations } from "../auth/token_list.ts";
 import { type ListenAt, listenFault, removeStale } from "../http/visitor_server.ts";
+import type { Logger } from "../log.ts";
+import { runtimeName, runtimeVersion } from "../runtime/runtime.ts";
+import type { RunningFirewall } from "./open_firewall.ts";
 
 /** Connections to the admin listener at once. */
 const CONNECTIONS_MAX = 256;
@@ -27,20 +33,31 @@ export interface AdminListener {
   close(): void;
 }
 
-/**
- * Opens the admin listener with its app.
- *
- * @param options `tokens` is the data directory's when it is left out; the live stream is made here.
- * @throws {ListenFault} When the address cannot be had.
- */
-export async function openAdmin(
-  at: ListenAt,
-  options: Omit<AdminOptions, "token" | "live"> & { dataDir: string },
-): Promise<AdminListener> {
-  const { dataDir, ...rest } = options;
-  const token = loadOrCreateAdminToken(dataDir);
-  const live = options.firewall && new LiveStream(options.firewall);
-  const app = adminApp({ tokens: { dataDir }, ...rest, token, ...(live === undefined ? {} : { live }) });
+/** What the admin app is made from. */
+export interface OpenAdminOptions extends Pick<AdminOptions, "metrics" | "registry" | "ready"> {
+  readonly dataDir: string;
+  readonly key: SigningKey;
+  readonly revocations: Revocations;
+  readonly firewall: RunningFirewall | undefined;
+  readonly log: Logger;
+}
+
+/** Opens the admin listener with its app. @throws {ListenFault} When the address cannot be had. */
+export async function openAdmin(at: ListenAt, options: OpenAdminOptions): Promise<AdminListener> {
+  const { dataDir, key, revocations, firewall, log, ...rest } = options;
+  const live = firewall && new LiveStream(firewall.control);
+  const app = adminApp({
+    ...rest,
+    token: loadOrCreateAdminToken(dataDir),
+    tokens: { dataDir, onRevoked: () => revocations.poll() },
+    signed: { key, isRevoked: (id) => revocations.has(id) },
+    attempts: new Attempts(),
+    onGuess: (peer, failures) => firewall?.refusedToken("admin", peer, "unknown", failures),
+    runtime: `${runtimeName} ${runtimeVersion}`,
+    onFault: (error) => log.error("fault", { error }),
+    ...(firewall === undefined ? {} : { firewall: firewall.control }),
+    ...(live === undefined ? {} : { live }),
+  });
   const listener = await listenAdmin(app, at).catch((error) => {
     live?.close();
     throw listenFault(at, error);

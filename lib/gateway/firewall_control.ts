@@ -21,6 +21,7 @@ import type { Learner } from "../policy/learner.ts";
 import type { Mode } from "../policy/mode.ts";
 import type { EdgeRecord } from "../policy/record.ts";
 import { simulate, type SimulationReport } from "../policy/simulate.ts";
+import type { RateLimiter } from "../policy/rate_limit.ts";
 import type { Registry } from "../routing/registry.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 import { allowingRule } from "./allowing_rule.ts";
@@ -40,6 +41,7 @@ export interface ControlParts {
   readonly learner: Learner;
   readonly edges: EdgeBook;
   readonly bans: Bans;
+  readonly limiter: RateLimiter;
   readonly registry: Registry;
   unrecorded(): number;
   storeFault(): string | undefined;
@@ -207,7 +209,7 @@ export class GatewayControl implements FirewallControl {
   }
 
   unban(key: string, by: Actor): void {
-    if (!this.#parts.bans.unban(key)) throw new ControlError(`Nobody is banned under ${key}`, "notFound");
+    if (!this.#parts.limiter.unban(key)) throw new ControlError(`Nobody is banned under ${key}`, "notFound");
     this.#keeper.write(() => this.#keeper.audit(by, "ban.lift", key));
   }
 

@@ -33,7 +33,7 @@ export function recordLink({ log, metrics, firewall }: LinkRecorder, event: Admi
     const { peer, code, message: reason, failures, slowed } = event;
     metrics.link("refused");
     log.warn("link refused", { peer, code, reason });
-    if (failures !== undefined) firewall?.refusedToken(peer, code, failures);
+    if (failures !== undefined) firewall?.refusedToken("link", peer, code, failures);
     if (slowed) log.warn("the tokens of a peer are looked at slowly from now on", { peer, failures });
   }
 }

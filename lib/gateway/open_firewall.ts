@@ -53,8 +53,8 @@ export interface OpenFirewallOptions {
 export interface RunningFirewall {
   readonly firewall: Firewall;
   readonly control: GatewayControl;
-  /** A token of an agent did not hold: it is told of the peer, as events are. */
-  refusedToken(peer: string, code: string, failures: number): void;
+  /** A token of an agent or of the API did not hold. @param code Why, as far as it is told. */
+  refusedToken(door: "link" | "admin", peer: string, code: string, failures: number): void;
   /** Writes down what waits. */
   close(): Promise<void>;
 }
@@ -113,11 +113,12 @@ class OpenedFirewall implements RunningFirewall {
     const version = loadPolicy(store, config.mode, nowMs());
     const staged = loadStaged(store);
     const bans = new Bans();
+    const limiter = new RateLimiter(bans);
     const { learner, edges, flows, events } = {
       ...{ learner: this.#learner, edges: this.#edges, flows: this.#flows, events: this.#events },
     };
     this.firewall = new Firewall(
-      { learner, edges, flows, events, limiter: new RateLimiter(bans), nowMs },
+      { learner, edges, flows, events, limiter, nowMs },
       { version: version.version, compiled: new CompiledPolicy(version.document) },
     );
     if (staged !== undefined) this.firewall.staged = new CompiledPolicy(staged);
@@ -130,7 +131,7 @@ class OpenedFirewall implements RunningFirewall {
       staged,
     );
     this.control = new GatewayControl({
-      ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, nowMs },
+      ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, limiter, nowMs },
       save: () => this.#save(),
       unrecorded: () => Object.values(this.#writer.unrecorded).reduce((sum, count) => sum + count, 0),
       storeFault: () => this.#writer.fault?.message,
@@ -152,7 +153,7 @@ class OpenedFirewall implements RunningFirewall {
     for (const timer of this.#timers) timer.unref();
   }
 
-  refusedToken(peer: string, code: string, failures: number): void {
+  refusedToken(door: "link" | "admin", peer: string, code: string, failures: number): void {
     this.firewall.notice({
       ...{
         time: Date.now(),
@@ -161,8 +162,9 @@ class OpenedFirewall implements RunningFirewall {
         effect: "prevent",
         verdict: "dropped",
       },
-      ...{ rule: { kind: "token", id: code }, source: { kind: "network", name: "links", ip: peer } },
-      message: `${peer} came with a token that does not hold (${code}), ${failures} times lately`,
+      ...{ rule: { kind: "token", id: code }, source: { kind: "network", name: door, ip: peer } },
+      message:
+        `${peer} came to the ${door} door with a token that does not hold (${code}), ${failures} times lately`,
     });
   }
 

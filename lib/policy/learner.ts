@@ -91,9 +91,13 @@ export class Learner implements ModelView {
    *
    * @param quotaKey The visitor's address, or the name of the agent that called.
    * @param ok Whether it ended well: an answer below 400, a connection that was made. Nothing else teaches.
+   * @param mayWiden Whether what is new is taken in. Give `false` for what was judged `learned`: the model may have been
+   *   replaced while the request ran, and one that is in force must not get back what a person took out. @default true
    */
-  observe(flow: Flow, sourceName: string, quotaKey: string, ok: boolean): void {
-    if (ok) this.#take(flow, sourceName, "learned", quotaKey);
+  observe(flow: Flow, sourceName: string, quotaKey: string, ok: boolean, mayWiden: boolean = true): void {
+    if (ok && (mayWiden || this.check(flow, sourceName) === undefined)) {
+      this.#take(flow, sourceName, "learned", quotaKey);
+    }
   }
 
   /**

@@ -6,14 +6,14 @@
 import { expect, test } from "bun:test";
 import { parseArguments, selectCommand, UsageError } from "../../lib/cli/arguments.ts";
 import { renderHelp } from "../../lib/cli/help.ts";
-import { FIREWALL_COMMANDS, GATEWAY_PROGRAM, TOKEN_COMMANDS } from "../../lib/gateway/program.ts";
+import { COMMANDS, GATEWAY_PROGRAM } from "../../lib/gateway/program.ts";
 import { settingsOf } from "../../lib/settings.ts";
 
 test("every command is in the table, has its work, and is named by the help of the program", () => {
   const names = GATEWAY_PROGRAM.commands.map(({ name }) => name);
   expect(names).toEqual([...new Set(names)]);
   const others = ["serve", "quickstart"];
-  expect(Object.keys({ ...TOKEN_COMMANDS, ...FIREWALL_COMMANDS }).concat(others).sort()).toEqual(
+  expect(Object.keys(COMMANDS).concat(others).sort()).toEqual(
     names.toSorted(),
   );
   const text = renderHelp(GATEWAY_PROGRAM, GATEWAY_PROGRAM.defaultCommand);

@@ -151,6 +151,15 @@ describe("Learner.observe()", () => {
     expect(learner.progress().size).toBe(0);
   });
 
+  test("what was judged by a model that is in force counts, and widens nothing", () => {
+    const learner = learnerOf();
+    learner.observe(visit("/"), "internet", "192.0.2.7", true);
+    learner.observe(visit("/"), "internet", "192.0.2.7", true, false);
+    learner.observe(visit("/gone"), "internet", "192.0.2.7", true, false);
+    learner.observe(visit("/"), "office", "192.0.2.7", true, false);
+    expect(learner.progress().get(FRONT.id)?.[0]).toMatchObject({ samples: 2, edges: 1, routes: 1 });
+  });
+
   test("an IPv6 visitor is its network of 64 bits, an IPv4-mapped one is the IPv4 visitor", () => {
     for (
       const [addresses, learned] of [

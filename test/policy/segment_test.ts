@@ -12,11 +12,12 @@ import {
   ownPlaceholder,
   PATH_CHARS_MAX,
   readPath,
+  type SegmentKind,
   segmentKind,
   SEGMENTS_MAX,
 } from "../../lib/policy/segment.ts";
 
-const KINDS: readonly (readonly [string, string])[] = [
+const KINDS: readonly (readonly [string, SegmentKind])[] = [
   ["", "empty"],
   ["0", "int"],
   ["7", "int"],

@@ -4,18 +4,13 @@
  * @module
  */
 import { runAsMain, runProgram } from "../../lib/cli/program.ts";
-import {
-  explainGatewayError,
-  FIREWALL_COMMANDS,
-  GATEWAY_PROGRAM,
-  TOKEN_COMMANDS,
-} from "../../lib/gateway/program.ts";
+import { COMMANDS, explainGatewayError, GATEWAY_PROGRAM } from "../../lib/gateway/program.ts";
 
 runAsMain(import.meta.main, (argv) =>
   runProgram({
     program: GATEWAY_PROGRAM,
     version: "0 (test)",
     argv,
-    commands: { ...TOKEN_COMMANDS, ...FIREWALL_COMMANDS },
+    commands: COMMANDS,
     explain: explainGatewayError,
   }));

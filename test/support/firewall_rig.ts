@@ -70,8 +70,9 @@ export class FirewallRig {
     this.edges = new EdgeBook({ model: this.learner });
     const version = store.addPolicy({ atMs: this.nowMs, by: "netwall", comment: "", document });
     const { learner, edges, flows, events, registry, bans } = this;
+    const limiter = new RateLimiter(bans);
     this.firewall = new Firewall(
-      { learner, edges, flows, events, limiter: new RateLimiter(bans), nowMs },
+      { learner, edges, flows, events, limiter, nowMs },
       { version: version.version, compiled: new CompiledPolicy(document) },
     );
     this.keeper = new PolicyKeeper(
@@ -83,7 +84,17 @@ export class FirewallRig {
       undefined,
     );
     this.control = new GatewayControl({
-      ...{ keeper: this.keeper, firewall: this.firewall, store, learner, edges, registry, bans, nowMs },
+      ...{
+        keeper: this.keeper,
+        firewall: this.firewall,
+        store,
+        learner,
+        edges,
+        registry,
+        bans,
+        limiter,
+        nowMs,
+      },
       unrecorded: () => 0,
       storeFault: () => undefined,
       subscribe: () => () => {},

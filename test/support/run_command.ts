@@ -5,12 +5,7 @@
  */
 import process from "node:process";
 import { runProgram } from "../../lib/cli/program.ts";
-import {
-  explainGatewayError,
-  FIREWALL_COMMANDS,
-  GATEWAY_PROGRAM,
-  TOKEN_COMMANDS,
-} from "../../lib/gateway/program.ts";
+import { COMMANDS, explainGatewayError, GATEWAY_PROGRAM } from "../../lib/gateway/program.ts";
 
 export interface Outcome {
   code: number;
@@ -41,7 +36,7 @@ export async function runCommand(
       program: GATEWAY_PROGRAM,
       version: "0 (test)",
       argv,
-      commands: { ...TOKEN_COMMANDS, ...FIREWALL_COMMANDS },
+      commands: COMMANDS,
       explain: explainGatewayError,
     });
   } finally {
