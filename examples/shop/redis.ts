@@ -101,15 +101,36 @@ export function startStandIn(): Promise<Server> {
     }
   };
   const server = createServer((socket: Socket) => {
-    let text = "";
+    let bytes = Buffer.alloc(0);
     socket.on("error", () => {});
     socket.on("data", (chunk) => {
-      text += chunk.toString("utf8");
-      const [count = "", ...lines] = text.split("\r\n");
-      if (lines.length <= 2 * Number(count.slice(1)) && text.length <= TEXT_CHARS_MAX) return;
-      text = "";
-      socket.write(answer(lines.filter((_, index) => index % 2 === 1)));
+      bytes = Buffer.concat([bytes, chunk]);
+      if (bytes.length > TEXT_CHARS_MAX) return void socket.destroy();
+      const words = readCommand(bytes);
+      if (words === undefined) return;
+      bytes = Buffer.alloc(0);
+      socket.write(answer(words));
     });
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+/** @returns The words of one command; `undefined` while it is not whole. */
+function readCommand(bytes: Buffer): string[] | undefined {
+  let at = 0;
+  const number = (): number => {
+    const end = bytes.indexOf("\r\n", at);
+    if (end < 0) return NaN;
+    const value = Number(bytes.toString("latin1", at + 1, end));
+    at = end + 2;
+    return value;
+  };
+  const words: string[] = [];
+  for (let left = number(); left > 0; left--) {
+    const length = number();
+    if (Number.isNaN(length) || bytes.length < at + length + 2) return undefined;
+    words.push(bytes.toString("utf8", at, at + length));
+    at += length + 2;
+  }
+  return words.length === 0 ? undefined : words;
 }

@@ -71,7 +71,8 @@ export async function identify(
     options.attempts?.held(given);
     return caller;
   }
-  options.onGuess?.(peer, options.attempts?.failed(peer, now()).count ?? 1);
+  const failures = options.attempts?.failed(peer, now()).count ?? 1;
+  options.onGuess?.(peer, failures);
   return unauthorized();
 }
 

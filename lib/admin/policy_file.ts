@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { closeSync, openSync, readSync } from "node:fs";
 import { POLICY_BYTES_MAX } from "../policy/document.ts";
 import { PolicyError } from "../policy/policy_fault.ts";
-import { parsePolicy } from "../policy/policy_yaml.ts";
+import { parsePolicy, plainPolicy } from "../policy/policy_yaml.ts";
 import { printable } from "../printable.ts";
 import { AdminClientError } from "./client_error.ts";
 
@@ -15,6 +15,7 @@ import { AdminClientError } from "./client_error.ts";
 export interface PolicyFile {
   /** For messages: its path, or `standard input`. */
   readonly name: string;
+  /** What it says, as JSON. */
   readonly text: string;
 }
 
@@ -41,12 +42,11 @@ export async function readPolicyFile(path: string, input: AsyncIterable<Uint8Arr
     throw refuse("it is no UTF-8 text, is it the right file", error);
   }
   try {
-    parsePolicy(text);
+    return { name, text: JSON.stringify(plainPolicy(parsePolicy(text))) };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw new AdminClientError(policyFaultsText(name, error), "invalid", { cause: error });
   }
-  return { name, text };
 }
 
 /** Every fault with its place, as compilers write it: editors can jump there. */

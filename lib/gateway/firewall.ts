@@ -207,12 +207,13 @@ export class Firewall {
     if (kind !== "learning" && kind !== "learned") return;
     const { source } = flow;
     const quotaKey = source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
-    this.#parts.learner.observe(flow, judgement.sourceName, quotaKey, ok);
+    // What has been learned since, and was taken out again by an operator, must not come back by what was under way.
+    this.#parts.learner.observe(flow, judgement.sourceName, quotaKey, ok, kind === "learning");
   }
 
   #count({ flow, judgement }: Passage, nowMs: number): void {
     const { flows, learner } = this.#parts;
-    const route = flow.http === undefined ? "" : learner.routeOf(flow);
+    const route = flow.http === undefined ? "" : learner.routeOf(flow, judgement.sourceName);
     flows.note(flow, judgement, judgement.sourceName, route, nowMs);
   }
 
@@ -223,7 +224,7 @@ export class Firewall {
       nowMs,
       policyVersion: this.#policy.version,
       pending: this.#pending(passage, nowMs),
-      route: flow.http === undefined ? undefined : learner.routeOf(flow),
+      route: flow.http === undefined ? undefined : learner.routeOf(flow, judgement.sourceName),
     }));
   }
 

@@ -216,7 +216,8 @@ function standardOutput(follow: boolean): EventsOutput {
   const stop = new AbortController();
   const end = (): void => stop.abort();
   if (follow) { for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, end); }
-  process.stdout.on("error", end);
+  // A program that runs shows events once.
+  process.stdout.once("error", end);
   return {
     colors: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
     stop: stop.signal,

@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { coveringPlaceholders } from "./segment.ts";
 
 /** How much of a path's readings patterns match: each of them exactly, at least one loosely, or none. */
 export type PathMatch = "all" | "some" | "none";
@@ -28,14 +29,14 @@ export interface PathPattern {
   readonly below: boolean;
 }
 
-const TYPES: ReadonlyMap<string, RegExp> = new Map([
+const TYPES: ReadonlyMap<string, { test(segment: string): boolean }> = new Map([
+  // As it is learned.
+  ["{id}", { test: (segment: string): boolean => coveringPlaceholders(segment).includes("{id}") }],
   ["{int}", /^[0-9]+$/],
   ["{uuid}", /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i],
   // Shorter ones are more often words, such as "cafe" and "added".
   ["{hex}", /^[0-9a-f]{8,}$/i],
   ["{date}", /^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$/],
-  // Digits, hexadecimal ones, or whatever is long and has three digits.
-  ["{id}", /^(?:[0-9]+|[0-9a-f]{8,}|(?=[^]{8})(?:[^0-9]*[0-9]){3}[^]*)$/i],
   ["{str}", /[^]/],
 ]);
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { parsePolicy, plainPolicy } from "../../lib/policy/policy_yaml.ts";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +20,8 @@ const dir = mkdtempSync(join(tmpdir(), "netwall-policy-commands-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const POLICY = "apiVersion: netwall/v1\nkind: Policy\nspec:\n  defaultMode: alert\n";
+/** It, as it is sent. */
+const SENT = JSON.stringify(plainPolicy(parsePolicy(POLICY)));
 const FILE = join(dir, "policy.yaml");
 writeFileSync(FILE, POLICY);
 
@@ -70,8 +73,8 @@ test("policy diff prints the lines, or says that there is nothing to change", as
     out: "spec.rules\n  + rule whitelist\\u001b[2J\n  - rule old\n",
     err: "",
   });
-  expect(lastAsked()).toEqual({ method: "POST", url: "policy/diff", body: POLICY });
-  expect(admin.asked[0]!.headers["content-type"]).toBe("application/yaml");
+  expect(lastAsked()).toEqual({ method: "POST", url: "policy/diff", body: SENT });
+  expect(admin.asked[0]!.headers["content-type"]).toBe("application/json");
   admin.answers.set("POST policy/diff", { body: { version: 7, lines: [] } });
   expect(await run("policy", "diff", FILE)).toEqual({
     code: 0,
@@ -85,7 +88,7 @@ test("policy apply sends the file, the comment and the version that must be in f
   const out = "Applied: version 8 is in force, 2 open exchanges and connections were cut\n";
   expect(await run("policy", "apply", FILE, "--comment", "for payment", "--if-version", "7"))
     .toEqual({ code: 0, out, err: "" });
-  expect(lastAsked()).toEqual({ method: "PUT", url: "policy?comment=for%20payment", body: POLICY });
+  expect(lastAsked()).toEqual({ method: "PUT", url: "policy?comment=for%20payment", body: SENT });
   expect(admin.asked[0]!.headers["if-match"]).toBe('"7"');
   admin.answers.set("PUT policy", { body: { version: 9, cut: 0 } });
   expect((await run("policy", "apply", FILE)).out).toBe("Applied: version 9 is in force\n");
@@ -105,7 +108,7 @@ test("policy apply --stage stages and takes no comment, and unstage takes it awa
   const staged = await run("policy", "apply", FILE, "--stage");
   expect(staged).toMatchObject({ code: 0, err: "" });
   expect(staged.out).toMatch(/^Staged: .*nothing is blocked by it\n$/);
-  expect(lastAsked()).toEqual({ method: "PUT", url: "policy/staged", body: POLICY });
+  expect(lastAsked()).toEqual({ method: "PUT", url: "policy/staged", body: SENT });
   expect(await run("policy", "unstage")).toEqual({ code: 0, out: "No policy is staged any more\n", err: "" });
   expect((await run("policy", "apply", FILE, "--stage", "--comment", "x")).code).toBe(2);
   expect((await run("policy", "apply", FILE, "--stage", "--if-version", "1")).code).toBe(2);
@@ -254,7 +257,7 @@ async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<Uint8A
 test("standard input is read as a file is, and what cannot be read is refused by name", async () => {
   expect(await readPolicyFile("-", chunks(POLICY.slice(0, 9), POLICY.slice(9)))).toEqual({
     name: "standard input",
-    text: POLICY,
+    text: SENT,
   });
   const endless = (async function* (): AsyncGenerator<Uint8Array> {
     for (;;) yield await Promise.resolve(new Uint8Array(1 << 20).fill(0x20));

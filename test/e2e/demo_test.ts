@@ -5,7 +5,9 @@
  */
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
+import { redis, startStandIn } from "../../examples/shop/redis.ts";
 import { StoryFault, Teller, until } from "../../examples/shop/teller.ts";
 import {
   eachOperation,
@@ -134,6 +136,20 @@ describe("the teller", () => {
     expect(fault).toBeInstanceOf(StoryFault);
     expect((fault as Error).message).toBe('It is gone: not after 0 seconds, the last answer was "here"');
   });
+});
+
+test("the stand-in for Redis answers as Redis does, as far as the shop asks", async () => {
+  const server = await startStandIn();
+  const client = redis(connect((server.address() as AddressInfo).port, "127.0.0.1"));
+  const asked = [["PING"], ["GET", "a"], ["SET", "a", "\r\nü$"], ["GET", "a"], ["DBSIZE"]];
+  const answers: (string | null)[] = [];
+  for (const words of asked) answers.push(await client.ask(...words));
+  expect(answers).toEqual(["PONG", null, "OK", "\r\nü$", "1"]);
+  await expect(client.ask("FLUSHALL")).rejects.toThrow("unknown command");
+  client.close();
+  await client.closed;
+  await expect(client.ask("PING")).rejects.toThrow("is over");
+  server.close();
 });
 
 describe("the traffic of the shop", () => {

@@ -29,6 +29,8 @@ export async function runCommand(
       then?.();
       return true;
     };
+  // A program runs once in its process, and each run here adds its own listeners.
+  for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(0);
   process.stdout.write = keep("out") as typeof process.stdout.write;
   process.stderr.write = keep("err") as typeof process.stderr.write;
   try {
