@@ -101,9 +101,9 @@ export function startStandIn(): Promise<Server> {
     }
   };
   const server = createServer((socket: Socket) => {
-    let bytes = Buffer.alloc(0);
+    let bytes: Buffer = Buffer.alloc(0);
     socket.on("error", () => {});
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       bytes = Buffer.concat([bytes, chunk]);
       if (bytes.length > TEXT_CHARS_MAX) return void socket.destroy();
       const words = readCommand(bytes);

@@ -29,7 +29,7 @@ export interface PathPattern {
   readonly below: boolean;
 }
 
-const TYPES: ReadonlyMap<string, { test(segment: string): boolean }> = new Map([
+const TYPES = new Map<string, { test(segment: string): boolean }>([
   // As it is learned.
   ["{id}", { test: (segment: string): boolean => coveringPlaceholders(segment).includes("{id}") }],
   ["{int}", /^[0-9]+$/],
