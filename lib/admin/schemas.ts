@@ -81,6 +81,7 @@ export const simulationSchema: z.ZodType<SimulationReport> = z.object({
   sinceMs: ms,
   droppedNow: z.number(),
   droppedThen: z.number(),
+  unjudged: z.number(),
   changes: z.array(z.object({
     direction: directionSchema,
     source: z.string(),

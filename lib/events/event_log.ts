@@ -23,6 +23,9 @@ export const COARSE_KEYS_MAX = 1_024;
 /** How often a growing event is written and told. */
 export const WRITE_MS = 1_000;
 
+/** Longer keys are hashed. */
+const KEY_CHARS_MAX = 768;
+
 /** How much of what tells two events apart is looked at. */
 type Grain = "fine" | "source" | "group";
 
@@ -136,7 +139,7 @@ export class EventLog {
     nowMs: number,
   ): NetwallEvent {
     const seq = this.#options.nextSeq();
-    const event = { ...noticed, id: eventId(seq), seq, firstTime: noticed.time, count: 1 };
+    const event = ownEvent({ ...noticed, id: eventId(seq), seq, firstTime: noticed.time, count: 1 });
     const growing = { event, grain, source, writtenMs: nowMs };
     table.set(key, growing);
     this.#byId.set(event.id, growing);
@@ -164,7 +167,7 @@ export class EventLog {
   #write(growing: Growing, nowMs: number): void {
     this.#unwritten.delete(growing);
     growing.writtenMs = nowMs;
-    growing.event = { ...growing.event, seq: this.#options.nextSeq() };
+    growing.event = ownEvent({ ...growing.event, seq: this.#options.nextSeq() });
     this.#tell(growing.event);
   }
 
@@ -271,16 +274,33 @@ function coarsened(noticed: Noticed, grain: Grain): Noticed {
   };
 }
 
-/** Keys are kept by the thousand, and a stranger can make each of them long. */
+/** Keys are kept by the thousand, and a stranger can make each of them long. A hash costs more than a text to look up. */
 function digest(parts: readonly unknown[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
+  const text = JSON.stringify(parts);
+  return text.length <= KEY_CHARS_MAX ? text : createHash("sha256").update(text).digest("base64url");
 }
 
-/** A copy in which no text is too long. */
+/** In which no text is too long: a copy, if one is. */
 function fitted<T>(value: T): T {
+  return isFitting(value) ? value : cutAll(value);
+}
+
+function isFitting(value: unknown): boolean {
+  if (typeof value === "string") return value.length <= EVENT_TEXT_CHARS_MAX;
+  if (typeof value !== "object" || value === null) return true;
+  for (const name in value) if (!isFitting((value as Record<string, unknown>)[name])) return false;
+  return true;
+}
+
+function cutAll<T>(value: T): T {
   if (typeof value === "string") return cut(value) as T;
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, fitted(inner)])) as T;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cutAll(inner)])) as T;
+}
+
+/** A copy whose texts are not cut out of request heads: these would stay in memory for as long. See lib/own_copy.ts. */
+function ownEvent(event: NetwallEvent): NetwallEvent {
+  return JSON.parse(JSON.stringify(event)) as NetwallEvent;
 }
 
 /** Half a character at the end would be no text any more. */

@@ -16,7 +16,14 @@ import type { EventLog } from "../events/event_log.ts";
 import type { Noticed } from "../events/event.ts";
 import type { EdgeBook } from "../policy/edge_book.ts";
 import type { CompiledPolicy } from "../policy/engine.ts";
-import { type Direction, DIRECTIONS, type Judgement, type Verdict } from "../policy/flow.ts";
+import {
+  type Direction,
+  DIRECTIONS,
+  type Flow,
+  type Group,
+  type Judgement,
+  type Verdict,
+} from "../policy/flow.ts";
 import type { FlowBook } from "../policy/flow_book.ts";
 import type { Learner } from "../policy/learner.ts";
 import { type RateLimiter, sourceKeyOf } from "../policy/rate_limit.ts";
@@ -202,13 +209,20 @@ export class Firewall {
   }
 
   #teach({ flow, judgement, from }: Passage, ok: boolean): void {
-    if (judgement.mode !== "learn") return;
     const { kind } = judgement.reason;
-    if (kind !== "learning" && kind !== "learned") return;
+    if (kind !== "learning" && (kind !== "learned" || !this.#isLearning(flow))) return;
     const { source } = flow;
     const quotaKey = source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
     // What has been learned since, and was taken out again by an operator, must not come back by what was under way.
     this.#parts.learner.observe(flow, judgement.sourceName, quotaKey, ok, kind === "learning");
+  }
+
+  /** Whether an end of the flow still learns: what is known already is evidence for it, whatever the other's mode. */
+  #isLearning({ direction, source, destination }: Flow): boolean {
+    const { compiled } = this.#policy;
+    const learns = (group: Group): boolean => compiled.modesOfGroup(group)[direction].mode === "learn";
+    if (direction !== "north-south" && source.kind === "group" && learns(source.group)) return true;
+    return direction !== "egress" && destination.kind === "service" && learns(destination.group);
   }
 
   #count({ flow, judgement }: Passage, nowMs: number): void {

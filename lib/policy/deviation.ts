@@ -15,18 +15,22 @@ const OBSERVED_CHARS_MAX = 256;
 /** What one known thing is cut to, and how many of them are named. */
 const EXAMPLE_CHARS_MAX = 100;
 const EXAMPLES_MAX = 3;
+/** More than these are not counted: a scan asks for this with every request. */
+const MORE_COUNTED_MAX = 20;
 
 /** For ends that have no edge. */
 export function edgeDeviation(edges: ModelEdges, ends: EdgeEnds): Deviation {
   // Visitors are few names before many services: what is known of the service says more than what is known of them.
   const isInbound = ends.direction === "north-south";
   const scope = edges.scope(isInbound ? ends.destination : ends.source, ends.direction);
-  const near: EdgeEnds[] = [];
+  const texts: string[] = [];
+  let more = 0;
   for (const edge of scope?.edges ?? []) {
-    if (isInbound || edge.ends.source === ends.source) near.push(edge.ends);
+    if (!isInbound && edge.ends.source !== ends.source) continue;
+    if (texts.length < EXAMPLES_MAX) texts.push(isInbound ? edgeText(edge.ends) : farEndText(edge.ends));
+    else if (++more === MORE_COUNTED_MAX) break;
   }
-  const texts = near.slice(0, EXAMPLES_MAX).map(isInbound ? edgeText : farEndText);
-  return { kind: "edge", observed: cut(edgeText(ends)), expected: someOf(texts, near.length) };
+  return { kind: "edge", observed: cut(edgeText(ends)), expected: someOf(texts, texts.length + more) };
 }
 
 /** For a request that the tree of its edge does not cover. @param asked `undefined` when its path cannot be read. */

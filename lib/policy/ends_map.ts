@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { ownCopy } from "../own_copy.ts";
 import type { Flow } from "./flow.ts";
 import type { FlowRecord } from "./record.ts";
 
@@ -40,18 +41,6 @@ export function endsOf(flow: Flow, source: string): Ends | undefined {
   };
   const longest = Math.max(source.length, ends.destination.length, ends.service.length, ends.host.length);
   return longest > END_CHARS_MAX ? undefined : ends;
-}
-
-/**
- * The same text with memory of its own.
- *
- * A piece cut out of a request head keeps the whole head alive in both engines: 20,000 kept names of hosts would
- * hold a gigabyte of what callers sent.
- */
-export function ownCopy(text: string): string {
-  // UTF-8 would change a lone surrogate, and the copy must be found by what it was copied from.
-  const encoding = /^[\0-\xff]*$/.test(text) ? "latin1" : "utf16le";
-  return Buffer.from(text, encoding).toString(encoding);
 }
 
 export class EndsMap<T> {

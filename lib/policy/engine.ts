@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { ownCopy } from "../own_copy.ts";
 import { parseAddress } from "../egress/address_class.ts";
 import { type CompiledRule, matchRule, RequestReader } from "./compiled_rule.ts";
 import type { PolicyDocument } from "./document.ts";
@@ -45,6 +46,13 @@ interface Outcome {
   readonly reason: Reason;
 }
 
+/** Addresses of visitors that were read, and are likely to come again. */
+const ADDRESSES_KEPT_MAX = 4_096;
+/** An IPv6 address has 45 characters, and its zone a few. */
+const ADDRESS_CHARS_MAX = 64;
+
+const NO_RULE = Object.freeze({});
+
 const STRICTNESS: Readonly<Record<Effect, number>> = { allow: 0, alert: 1, prevent: 2 };
 
 /** A policy made ready to judge. */
@@ -52,6 +60,8 @@ export class CompiledPolicy {
   readonly #networks: NetworkNames;
   readonly #modes: ModeTable;
   readonly #rules: RuleIndex;
+  /** Of visitors, by their addresses. */
+  readonly #outside = new Map<string, SourceKey>();
 
   /** @param document As the schema gives it; it must not change any more. */
   constructor(readonly document: PolicyDocument) {
@@ -129,12 +139,19 @@ export class CompiledPolicy {
 
   #sourceKey(source: Source): SourceKey {
     if (source.kind === "group") return source;
+    const known = this.#outside.get(source.address);
+    if (known !== undefined) return known;
     const address = parseAddress(source.address);
-    return { kind: "outside", network: this.#networks.nameOf(address), address };
+    const key: SourceKey = { kind: "outside", network: this.#networks.nameOf(address), address };
+    // Reading an address costs as much as all the rest; all are forgotten at once, which costs least.
+    if (this.#outside.size >= ADDRESSES_KEPT_MAX) this.#outside.clear();
+    if (source.address.length <= ADDRESS_CHARS_MAX) this.#outside.set(ownCopy(source.address), key);
+    return key;
   }
 
   /** The first rule that decides, and the first one before it that warns for some readings of the path. */
   #match(flow: Flow, source: SourceKey, nowMs: number): { decided?: CompiledRule; warned?: CompiledRule } {
+    if (this.#rules.isEmpty) return NO_RULE;
     const request = flow.protocol === "http" && flow.http !== undefined
       ? new RequestReader(flow.http)
       : undefined;

@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { type Ends, EndsMap, endsOf, ownCopy } from "./ends_map.ts";
+import { ownCopy } from "../own_copy.ts";
+import { type Ends, EndsMap, endsOf } from "./ends_map.ts";
 import type { Flow, HttpRequestFacts, Judgement, Verdict } from "./flow.ts";
 import type { FlowRecord } from "./record.ts";
 import { PATH_CHARS_MAX } from "./segment.ts";

@@ -18,7 +18,12 @@ import { coveringPlaceholders } from "./segment.ts";
 /** How much of a path's readings patterns match: each of them exactly, at least one loosely, or none. */
 export type PathMatch = "all" | "some" | "none";
 
-type Segment = { readonly text: string } | { readonly type: RegExp };
+type Segment = { readonly text: string } | { readonly type: SegmentType };
+
+/** Whether a segment is of a type. */
+interface SegmentType {
+  test(segment: string): boolean;
+}
 
 /** A pattern, read. */
 export interface PathPattern {
@@ -29,7 +34,7 @@ export interface PathPattern {
   readonly below: boolean;
 }
 
-const TYPES = new Map<string, { test(segment: string): boolean }>([
+const TYPES = new Map<string, SegmentType>([
   // As it is learned.
   ["{id}", { test: (segment: string): boolean => coveringPlaceholders(segment).includes("{id}") }],
   ["{int}", /^[0-9]+$/],

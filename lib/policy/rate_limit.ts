@@ -17,6 +17,7 @@
  * @module
  */
 import { formatAddress, parseAddress } from "../egress/address_class.ts";
+import { ownCopy } from "../own_copy.ts";
 import { type Ban, Bans, EVERY_SERVICE } from "./bans.ts";
 import type { RateLimitRule } from "./document.ts";
 
@@ -224,7 +225,7 @@ class Limit {
     const bucket = { tokens, atMs: nowMs };
     let table = this.#tables.get(service);
     if (table === undefined) this.#tables.set(service, table = new Map());
-    table.set(sourceKey, bucket);
+    table.set(ownCopy(sourceKey), bucket);
     this.#size++;
     return bucket;
   }

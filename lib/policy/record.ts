@@ -47,7 +47,9 @@ export const flowRecordSchema = z.object({
   hourMs: ms.describe("The beginning of the hour"),
   /** One address of an outside source, so that networks can be tried too; empty for a group. */
   address: z.string(),
-  method: z.string().describe("Empty for a raw connection"),
+  method: z.string().describe(
+    "Empty for a raw connection, and for requests of a flood that were summed by edge",
+  ),
   httpHost: z.string(),
   /** The route as it is known, such as `/users/{int}`. */
   route: z.string(),

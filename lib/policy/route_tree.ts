@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { ownCopy } from "../own_copy.ts";
 import { type CollapseLimits, tidy } from "./collapse.ts";
 import { OPERATIONS_PER_EDGE_MAX } from "./document.ts";
 import {
@@ -177,8 +178,8 @@ export class RouteTree {
   }
 
   #addChild(node: RouteNode, key: string, owner: Owner): RouteNode {
-    const child = newNode(key, node, owner);
-    node.children.set(key, child);
+    const child = newNode(ownCopy(key), node, owner);
+    node.children.set(child.key, child);
     if (isPlaceholder(key)) node.placeholders += 1;
     this.#bytes += NODE_BYTES + 2 * key.length;
     return child;
@@ -187,13 +188,13 @@ export class RouteTree {
   #put(node: RouteNode, operation: Operation): void {
     const { method, contentType } = operation;
     let types = node.methods!.get(method);
-    if (types === undefined) node.methods!.set(method, types = new Map());
+    if (types === undefined) node.methods!.set(ownCopy(method), types = new Map());
     const known = types.get(contentType);
     if (known !== undefined) {
       known.count += operation.count;
       return;
     }
-    types.set(contentType, operation);
+    types.set(ownCopy(contentType), operation);
     this.#operations += 1;
     this.#bytes += OPERATION_BYTES + 2 * (method.length + contentType.length);
   }

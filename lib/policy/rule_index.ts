@@ -120,6 +120,8 @@ class PortLists {
 
 /** All enabled rules of a policy. */
 export class RuleIndex {
+  /** No rule is enabled: there is nothing to look up. */
+  readonly isEmpty: boolean;
   readonly #any = new SourceLists();
   readonly #services = new Map<string, SourceLists>();
   /** Which of namespace, image and service the keys of `#services` are made of. */
@@ -131,6 +133,7 @@ export class RuleIndex {
 
   /** @param rules As in the document, those that are disabled too: they have a place as well. */
   constructor(rules: readonly PolicyRule[]) {
+    this.isEmpty = rules.every(({ enabled }) => !enabled);
     const sealed = new Set<SourceLists>();
     for (const [position, rule] of rules.entries()) {
       if (!rule.enabled) continue;

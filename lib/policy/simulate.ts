@@ -31,6 +31,8 @@ export interface SimulatedChange {
 export interface SimulationReport {
   /** Requests and connections that were judged, and how far back they go. */
   readonly judged: number;
+  /** Requests of a flood, that were summed by their edge alone: nothing is left of them to judge. */
+  readonly unjudged: number;
   readonly sinceMs: number;
   /** What would have been dropped, as of now and under the new policy. */
   readonly droppedNow: number;
@@ -65,9 +67,13 @@ const HOUR_MS = 3_600_000;
 export function simulate(options: SimulateOptions): SimulationReport {
   const { now, then, modelNow, modelThen, nowMs, sinceMs } = options;
   const changes = new Map<string, { -readonly [Key in keyof SimulatedChange]: SimulatedChange[Key] }>();
-  let [judged, droppedNow, droppedThen] = [0, 0, 0];
+  let [judged, unjudged, droppedNow, droppedThen] = [0, 0, 0, 0];
   for (const record of options.flows) {
     if (record.hourMs + HOUR_MS <= sinceMs) continue;
+    if (record.protocol === "http" && record.method === "") {
+      unjudged += record.count;
+      continue;
+    }
     const flow = flowOfRecord(record);
     const before = now.judge(flow, modelNow, nowMs);
     const after = then.judge(flow, modelThen, nowMs);
@@ -96,7 +102,7 @@ export function simulate(options: SimulateOptions): SimulationReport {
     changes.set(key, known);
   }
   const sorted = [...changes.values()].sort((a, b) => b.count - a.count);
-  return { judged, sinceMs, droppedNow, droppedThen, changes: sorted };
+  return { judged, unjudged, sinceMs, droppedNow, droppedThen, changes: sorted };
 }
 
 /** A stored flow as it came, to be judged again. What only a policy makes of it, such as the name of a network, is left out. */

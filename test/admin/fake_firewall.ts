@@ -83,7 +83,7 @@ export class FakeFirewall implements FirewallControl {
     const change = { direction: "egress", source: GROUP, destination: "evil.example:443" } as const;
     const verdicts = { from: "audited", to: "dropped", fromRule: "implicit", toRule: "no-evil" } as const;
     return {
-      ...{ judged: 7, sinceMs, droppedNow: 0, droppedThen: 2 },
+      ...{ judged: 7, sinceMs, droppedNow: 0, droppedThen: 2, unjudged: 0 },
       changes: [{ ...change, ...verdicts, count: 2, examples: ["GET /x"] }],
     };
   }

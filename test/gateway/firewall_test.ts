@@ -166,6 +166,23 @@ describe("learning", () => {
   });
 });
 
+test("what is known is evidence for the end that still learns, when the other one does not any more", () => {
+  const rig = new FirewallRig();
+  rig.connectTimes(2, user, "user-db", db);
+  rig.control.setMode("shop/user", "prevent", OPERATOR);
+  rig.connectTimes(4, user, "user-db", db);
+  rig.nowMs += 2_000;
+  rig.control.promoteStable();
+  const { modes } = rig.control.policy().document.spec;
+  expect(modes.map(({ image, mode }) => `${image} ${mode}`).sort()).toEqual([
+    "user prevent",
+    "user-db alert",
+  ]);
+  // New edges of the one that does not learn are none of the other's either.
+  expect(rig.connect(user, "user-db-2", agentOf("user-db", ["user-db-2"])).verdict).toBe("dropped");
+  expect(rig.learner.edges()).toHaveLength(1);
+});
+
 describe("the policy in force", () => {
   const blocking = policyOf({
     rules: [{ id: "no-db", effect: "prevent", destination: { namespace: "shop", image: "user-db" } }],

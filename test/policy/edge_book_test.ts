@@ -6,7 +6,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { EDGE_TOLD_MS, EdgeBook, EDGES_PER_SOURCE_MAX, type OpenEdge } from "../../lib/policy/edge_book.ts";
-import { endsOf, ownCopy } from "../../lib/policy/ends_map.ts";
+import { ownCopy } from "../../lib/own_copy.ts";
+import { endsOf } from "../../lib/policy/ends_map.ts";
 import {
   type Deviation,
   DIRECTIONS,

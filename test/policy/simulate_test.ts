@@ -104,6 +104,7 @@ describe("simulate()", () => {
       sinceMs: NOW_MS,
       droppedNow: 1,
       droppedThen: 13,
+      unjudged: 0,
       changes: [
         {
           direction: "egress",
