@@ -18,8 +18,39 @@ const EXAMPLES_MAX = 3;
 /** More than these are not counted: a scan asks for this with every request. */
 const MORE_COUNTED_MAX = 20;
 
+/** What a deviation is in words. */
+type Words = Pick<Deviation, "observed" | "expected">;
+
+/** The words are made when somebody reads them: most of what deviates is learned from, and nobody does. */
+class WordedDeviation implements Deviation {
+  #make: (() => Words) | undefined;
+  #words: Words | undefined;
+
+  constructor(readonly kind: Deviation["kind"], make: () => Words) {
+    this.#make = make;
+  }
+
+  get observed(): string {
+    return this.#read().observed;
+  }
+
+  get expected(): string {
+    return this.#read().expected;
+  }
+
+  #read(): Words {
+    const words = this.#words ??= this.#make!();
+    this.#make = undefined;
+    return words;
+  }
+}
+
 /** For ends that have no edge. */
 export function edgeDeviation(edges: ModelEdges, ends: EdgeEnds): Deviation {
+  return new WordedDeviation("edge", () => edgeWords(edges, ends));
+}
+
+function edgeWords(edges: ModelEdges, ends: EdgeEnds): Words {
   // Visitors are few names before many services: what is known of the service says more than what is known of them.
   const isInbound = ends.direction === "north-south";
   const scope = edges.scope(isInbound ? ends.destination : ends.source, ends.direction);
@@ -30,7 +61,7 @@ export function edgeDeviation(edges: ModelEdges, ends: EdgeEnds): Deviation {
     if (texts.length < EXAMPLES_MAX) texts.push(isInbound ? edgeText(edge.ends) : farEndText(edge.ends));
     else if (++more === MORE_COUNTED_MAX) break;
   }
-  return { kind: "edge", observed: cut(edgeText(ends)), expected: someOf(texts, texts.length + more) };
+  return { observed: cut(edgeText(ends)), expected: someOf(texts, texts.length + more) };
 }
 
 /** For a request that the tree of its edge does not cover. @param asked `undefined` when its path cannot be read. */
@@ -44,26 +75,25 @@ export function treeDeviation(
     const texts = function* (): Generator<string> {
       for (const [node, operation] of tree.operations()) yield operationText(node, operation);
     };
-    return {
-      kind: "route",
+    return new WordedDeviation("route", () => ({
       observed: http === undefined ? "no request" : cut(maskedPath(http.path)),
       expected: someOf(texts(), tree.operationCount),
-    };
+    }));
   }
   const types = route.methods!.get(asked.method);
   if (types === undefined) {
-    return {
-      kind: "method",
+    return new WordedDeviation("method", () => ({
       observed: cut(`${asked.method} ${templateOf(route)}`),
       expected: someOf(route.methods!.keys(), route.methods!.size),
-    };
+    }));
   }
-  const known = [...types.keys()].map((it) => it === "" ? "none" : it);
-  return {
-    kind: "contentType",
-    observed: cut(asked.contentType === "" ? "none" : asked.contentType),
-    expected: someOf(known, known.length),
-  };
+  return new WordedDeviation("contentType", () => {
+    const known = [...types.keys()].map((it) => it === "" ? "none" : it);
+    return {
+      observed: cut(asked.contentType === "" ? "none" : asked.contentType),
+      expected: someOf(known, known.length),
+    };
+  });
 }
 
 function cut(text: string): string {

@@ -5,7 +5,13 @@
  */
 import { describe, expect, test } from "bun:test";
 import { type ModelEdge, modelEdgeSchema } from "../../lib/policy/document.ts";
-import { type Flow, type Group, groupOf, type HttpRequestFacts } from "../../lib/policy/flow.ts";
+import {
+  type Deviation,
+  type Flow,
+  type Group,
+  groupOf,
+  type HttpRequestFacts,
+} from "../../lib/policy/flow.ts";
 import { Learner, type LearnerOptions } from "../../lib/policy/learner.ts";
 import { ModelError } from "../../lib/policy/model_text.ts";
 
@@ -61,11 +67,16 @@ function exit(from: Group, host: string, port = 443): Flow {
   };
 }
 
+/** A deviation as it is told: its words are made when they are read. */
+function words(deviation: Deviation | undefined): Deviation | undefined {
+  return deviation && { kind: deviation.kind, observed: deviation.observed, expected: deviation.expected };
+}
+
 describe("Learner.check()", () => {
   test("tells edge, route, method and content type apart, in this order", () => {
     const learner = learnerOf();
     const post = visit("/users", { method: "POST", contentType: "application/json" });
-    expect(learner.check(visit("/"), "internet")).toEqual({
+    expect(words(learner.check(visit("/"), "internet"))).toEqual({
       kind: "edge",
       observed: "internet → shop/acme/front-end front-end (http)",
       expected: "nothing",
@@ -73,27 +84,28 @@ describe("Learner.check()", () => {
     for (const flow of [visit("/"), visit("/users/7"), post]) {
       learner.observe(flow, "internet", "192.0.2.7", true);
     }
-    expect(learner.check(visit("/"), "office")).toEqual({
+    expect(words(learner.check(visit("/"), "office"))).toEqual({
       kind: "edge",
       observed: "office → shop/acme/front-end front-end (http)",
       expected: "internet → shop/acme/front-end front-end (http)",
     });
     expect(learner.check(visit("/users/8"), "internet")).toBeUndefined();
-    expect(learner.check(visit("/admin/9"), "internet")).toEqual({
+    expect(words(learner.check(visit("/admin/9"), "internet"))).toEqual({
       kind: "route",
       observed: "/admin/{int}",
       expected: "GET /, POST /users application/json, GET /users/{int}",
     });
-    expect(learner.check(visit("/users/8", { method: "DELETE" }), "internet")).toEqual({
+    expect(words(learner.check(visit("/users/8", { method: "DELETE" }), "internet"))).toEqual({
       kind: "method",
       observed: "DELETE /users/{int}",
       expected: "GET",
     });
-    expect(learner.check(visit("/users", { method: "POST", contentType: "text/xml" }), "internet")).toEqual({
-      kind: "contentType",
-      observed: "text/xml",
-      expected: "application/json",
-    });
+    expect(words(learner.check(visit("/users", { method: "POST", contentType: "text/xml" }), "internet")))
+      .toEqual({
+        kind: "contentType",
+        observed: "text/xml",
+        expected: "application/json",
+      });
     expect(learner.check(visit("/users/../admin"), "internet")?.kind).toBe("route");
   });
 
@@ -110,13 +122,13 @@ describe("Learner.check()", () => {
     learner.observe(call(USER, USER_DB, "user-db"), USER.id, "user-1", true);
     learner.observe(exit(USER, "api.example.com"), USER.id, "user-1", true);
     expect(learner.check(call(USER, USER_DB, "user-db"), USER.id)).toBeUndefined();
-    expect(learner.check(call(FRONT, USER_DB, "user-db"), FRONT.id)).toEqual({
+    expect(words(learner.check(call(FRONT, USER_DB, "user-db"), FRONT.id))).toEqual({
       kind: "edge",
       observed: "shop/acme/front-end → shop/postgres user-db (tcp)",
       expected: "nothing",
     });
     expect(learner.check(exit(USER, "api.example.com"), USER.id)).toBeUndefined();
-    expect(learner.check(exit(USER, "api.example.com", 80), USER.id)).toEqual({
+    expect(words(learner.check(exit(USER, "api.example.com", 80), USER.id))).toEqual({
       kind: "edge",
       observed: "shop/acme/user → api.example.com:80 (tcp)",
       expected: "api.example.com:443 (tcp)",
