@@ -16,10 +16,10 @@ export const CUSTOMERS = 200;
 
 /** The parts, with the images in their tokens. */
 export const IMAGES = {
-  "front-end": "shop/front-end:1.0",
-  "user": "shop/user:1.0",
-  "user-db": "redis:7",
-  "payment": "shop/payment:1.0",
+  "front-end": "front-end:1.0",
+  "user": "user:1.0",
+  "user-db": "user-db:1.0",
+  "payment": "payment:1.0",
 } as const;
 
 export type Part = keyof typeof IMAGES;
