@@ -1,10 +1,12 @@
 /**
- * How many events the store takes in a second while the loop still turns: `bun test/bench/store.ts [SECONDS]`, or
- * the same under Deno. The figures are of one run on whatever else the machine does.
+ * How many events the store takes in a second while the same process serves HTTP: `bun test/bench/store.ts [SECONDS]`,
+ * or the same under Deno. The figures are of one run on whatever else the machine does.
  *
  * @module
  */
 import { mkdtempSync, rmSync } from "node:fs";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -13,6 +15,11 @@ import { EventLog } from "../../lib/events/event_log.ts";
 import { openSqliteStore } from "../../lib/store/sqlite_store.ts";
 import { StoreWriter } from "../../lib/store/store_writer.ts";
 import { eventAt } from "../contract/store.ts";
+import { ProcessGroup } from "../support/processes.ts";
+import { wrk } from "./load.ts";
+
+/** Of wrk, which has a core of its own. */
+const CONNECTIONS = 16;
 
 const seconds = Number(process.argv[2] ?? 3);
 const folder = mkdtempSync(join(tmpdir(), "netwall-bench-"));
@@ -74,8 +81,23 @@ async function run(name: string, offer: (elapsedMs: number, sent: number) => num
   );
 }
 
-await run("at 5,000/s", (elapsedMs, sent) => Math.max(0, Math.floor(elapsedMs * 5) - sent));
+const server = http.createServer((_, response) => response.end("x".repeat(1_024)));
+await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+const group = new ProcessGroup();
+const load = async (): Promise<string> => {
+  const { requestsPerSecond } = await wrk(group, url, CONNECTIONS, Math.ceil(seconds));
+  return Math.round(requestsPerSecond).toString();
+};
+say(`served without events: ${await load()} requests/s`);
+const served = load();
+await run("at 6,000/s, while serving", (elapsedMs, sent) => Math.max(0, Math.floor(elapsedMs * 6) - sent));
+say(`served beside them: ${await served} requests/s`);
+await run("at 6,000/s", (elapsedMs, sent) => Math.max(0, Math.floor(elapsedMs * 6) - sent));
 await run("as fast as it can", () => writer.waiting < 4_000 ? 32 : 0);
+server.close();
+server.closeAllConnections();
+await group.dispose();
 
 const startMs = performance.now();
 const page = store.events({ limit: 100, image: "no such image", effect: "alert" });
