@@ -12,6 +12,7 @@ import type { Mode } from "../policy/mode.ts";
 import { printable } from "../printable.ts";
 import type { AdminClient, AdminRequest } from "./client.ts";
 import type { PolicyFile } from "./policy_file.ts";
+import { simulationSchema } from "./schemas.ts";
 import { table } from "./table.ts";
 
 const JSON_TYPE = "application/json";
@@ -23,24 +24,6 @@ const appliedSchema = z.object({
   cut: z.int().default(0),
 });
 const diffSchema = z.object({ version: z.int().optional(), lines: z.array(z.string()) });
-const verdict = z.enum(["forwarded", "audited", "dropped"]);
-const reportSchema = z.object({
-  judged: z.number(),
-  sinceMs: z.number(),
-  droppedNow: z.number(),
-  droppedThen: z.number(),
-  changes: z.array(z.object({
-    direction: z.string(),
-    source: z.string(),
-    destination: z.string(),
-    from: verdict,
-    to: verdict,
-    fromRule: z.string(),
-    toRule: z.string(),
-    count: z.number(),
-    examples: z.array(z.string()),
-  })),
-});
 const versionsSchema = z.object({
   items: z.array(z.object({ version: z.int(), atMs: z.number(), by: z.string(), comment: z.string() })),
 });
@@ -117,7 +100,10 @@ export async function simulatePolicy(
   sinceMs: number,
 ): Promise<string> {
   const query = { since: new Date(sinceMs).toISOString() };
-  const report = await client.json({ ...fileRequest("POST", "policy/simulate", file), query }, reportSchema);
+  const report = await client.json(
+    { ...fileRequest("POST", "policy/simulate", file), query },
+    simulationSchema,
+  );
   const { judged, droppedNow, droppedThen, changes } = report;
   const since = new Date(report.sinceMs);
   const from = Number.isNaN(since.getTime()) ? "" : ` since ${since.toISOString().slice(0, 19)}Z`;

@@ -9,19 +9,24 @@
  * @module
  */
 
-import { errors, jwtVerify, SignJWT } from "jose";
+import { SignJWT } from "jose";
 import { z } from "zod";
 import { assert } from "../assert.ts";
-import { type SigningKey, TokenError, type VerifyOptions } from "./token.ts";
+import {
+  ALGORITHM,
+  ISSUER,
+  type SigningKey,
+  TokenError,
+  type TokenKind,
+  verifiedPayload,
+  type VerifyOptions,
+} from "./token.ts";
 
 /** The largest admin token; one with the longest name has about 600 bytes. */
 export const ADMIN_TOKEN_BYTES_MAX = 1024;
 /** Who the token in the file is: no other token has this name, so that the audit log is clear. */
 export const FILE_ADMIN_NAME = "admin";
-const ALGORITHM = "EdDSA";
-const ISSUER = "netwall-gateway";
-const AUDIENCE = "netwall-admin";
-const TYPE = "netwall-admin+jwt";
+const KIND: TokenKind = { audience: "netwall-admin", type: "netwall-admin+jwt", name: "admin token" };
 
 /** `viewer`: sees what is no secret. `operator`: changes things too. */
 export type AdminRole = "viewer" | "operator";
@@ -73,9 +78,9 @@ export async function mintAdminToken(key: SigningKey, claims: AdminClaims): Prom
     );
   }
   return await new SignJWT(payload.data)
-    .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
+    .setProtectedHeader({ alg: ALGORITHM, typ: KIND.type })
     .setIssuer(ISSUER)
-    .setAudience(AUDIENCE)
+    .setAudience(KIND.audience)
     .sign(key.privateKey);
 }
 
@@ -96,7 +101,7 @@ export async function verifyAdminToken(
   ) {
     throw new TokenError("Cannot accept the admin token: too long, or not a signed JWT", "malformed");
   }
-  const payload = payloadSchema.safeParse(await verifiedPayload(key, token, options.nowMs));
+  const payload = payloadSchema.safeParse(await verifiedPayload(key, token, KIND, options.nowMs));
   if (!payload.success) {
     const claim = payload.error.issues[0]?.path.join(".") ?? "";
     throw new TokenError(
@@ -109,34 +114,4 @@ export async function verifyAdminToken(
     throw new TokenError("Cannot accept the admin token: it was revoked, mint a new one", "revoked");
   }
   return Object.freeze({ id: jti, name: sub, role, issuedAtMs: iat * 1000, expiresAtMs: exp * 1000 });
-}
-
-async function verifiedPayload(key: SigningKey, token: string, nowMs: number): Promise<unknown> {
-  try {
-    const { payload } = await jwtVerify(token, key.publicKey, {
-      algorithms: [ALGORITHM],
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      typ: TYPE,
-      currentDate: new Date(nowMs),
-      clockTolerance: 0,
-      requiredClaims: ["exp", "iat", "jti", "sub"],
-    });
-    return payload;
-  } catch (cause) {
-    if (cause instanceof errors.JWTExpired) {
-      throw new TokenError("Cannot accept the admin token: it has expired, mint a new one", "expired", {
-        cause,
-      });
-    }
-    if (cause instanceof errors.JWSSignatureVerificationFailed || cause instanceof errors.JOSEAlgNotAllowed) {
-      throw new TokenError("Cannot accept the admin token: not signed by this gateway", "signature", {
-        cause,
-      });
-    }
-    if (cause instanceof errors.JOSEError) {
-      throw new TokenError(`Cannot accept the admin token: ${cause.code}`, "malformed", { cause });
-    }
-    throw cause;
-  }
 }

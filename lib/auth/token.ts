@@ -19,9 +19,9 @@ import { isServiceName } from "../service_name.ts";
 export const TOKEN_BYTES_MAX = 4096;
 /** Services in one list of a token; the size of the token bounds them further. */
 export const TOKEN_SERVICES_MAX = 256;
-const ALGORITHM = "EdDSA";
-const ISSUER = "netwall-gateway";
-const AUDIENCE = "netwall-agent";
+export const ALGORITHM = "EdDSA";
+export const ISSUER = "netwall-gateway";
+const KIND: TokenKind = { audience: "netwall-agent", type: "JWT", name: "token" };
 
 /**
  * A token cannot be used.
@@ -118,9 +118,9 @@ export async function mintToken(key: SigningKey, claims: TokenClaims): Promise<s
     throw new TokenError(`Cannot mint the token: claim ${claim} is out of bounds, change it`, "malformed");
   }
   const token = await new SignJWT(payload.data)
-    .setProtectedHeader({ alg: ALGORITHM, typ: "JWT" })
+    .setProtectedHeader({ alg: ALGORITHM, typ: KIND.type })
     .setIssuer(ISSUER)
-    .setAudience(AUDIENCE)
+    .setAudience(KIND.audience)
     .sign(key.privateKey);
   if (token.length > TOKEN_BYTES_MAX) {
     throw new TokenError(
@@ -152,7 +152,7 @@ export async function verifyToken(
   if (!/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token)) {
     throw new TokenError("Cannot accept the token: not a signed JWT", "malformed");
   }
-  const payload = payloadSchema.safeParse(await verifiedPayload(key, token, options.nowMs));
+  const payload = payloadSchema.safeParse(await verifiedPayload(key, token, KIND, options.nowMs));
   if (!payload.success) {
     const claim = payload.error.issues[0]?.path.join(".") ?? "";
     throw new TokenError(`Cannot accept the token: claim ${claim} is missing or out of bounds`, "malformed");
@@ -174,33 +174,52 @@ export async function verifyToken(
   });
 }
 
-async function verifiedPayload(key: SigningKey, token: string, nowMs: number): Promise<unknown> {
+/** Which of the gateway's tokens one must be: none ever passes for another. */
+export interface TokenKind {
+  readonly audience: string;
+  readonly type: string;
+  /** In messages, such as `token`. */
+  readonly name: string;
+}
+
+/**
+ * Checks signature, kind and time of a token.
+ *
+ * @returns Its payload, whose claims are still to be checked.
+ * @throws {TokenError} See its codes.
+ */
+export async function verifiedPayload(
+  key: SigningKey,
+  token: string,
+  kind: TokenKind,
+  nowMs: number,
+): Promise<unknown> {
   try {
     const { payload } = await jwtVerify(token, key.publicKey, {
       algorithms: [ALGORITHM],
       issuer: ISSUER,
-      audience: AUDIENCE,
-      typ: "JWT",
+      audience: kind.audience,
+      typ: kind.type,
       currentDate: new Date(nowMs),
       clockTolerance: 0,
       requiredClaims: ["exp", "iat", "jti", "sub"],
     });
     return payload;
   } catch (cause) {
-    throw tokenErrorOf(cause);
+    throw tokenErrorOf(cause, kind.name);
   }
 }
 
 /** The cause goes along for a debugger; its message may name a claim, never a token. */
-function tokenErrorOf(cause: unknown): TokenError {
+function tokenErrorOf(cause: unknown, name: string): TokenError {
   if (cause instanceof errors.JWTExpired) {
-    return new TokenError("Cannot accept the token: it has expired, mint a new one", "expired", { cause });
+    return new TokenError(`Cannot accept the ${name}: it has expired, mint a new one`, "expired", { cause });
   }
   if (cause instanceof errors.JWSSignatureVerificationFailed || cause instanceof errors.JOSEAlgNotAllowed) {
-    return new TokenError("Cannot accept the token: not signed by this gateway", "signature", { cause });
+    return new TokenError(`Cannot accept the ${name}: not signed by this gateway`, "signature", { cause });
   }
   if (cause instanceof errors.JOSEError) {
-    return new TokenError(`Cannot accept the token: ${cause.code}`, "malformed", { cause });
+    return new TokenError(`Cannot accept the ${name}: ${cause.code}`, "malformed", { cause });
   }
   throw cause;
 }

@@ -6,7 +6,7 @@
 import { FAILURE_STATUS } from "../http/failure.ts";
 import type { Deniable, ForwardFacts } from "../http/forward_options.ts";
 import type { Attachment } from "../routing/registry.ts";
-import { DENIED, type Firewall } from "./firewall.ts";
+import { DENIED, DENIED_STATUS, type Firewall } from "./firewall.ts";
 import { type GatewayVisit, requestEnds } from "./flows.ts";
 
 /** An answer of the gateway's own in place of the service's. */
@@ -34,7 +34,7 @@ export function decideRequest(firewall: Firewall, visit: GatewayVisit, to: Attac
   }
   visit.passage = firewall.admit(ends);
   if (visit.passage.judgement.verdict !== "dropped") return undefined;
-  return { status: 403, detail: DENIED, fields: [] };
+  return { status: DENIED_STATUS, detail: DENIED, fields: [] };
 }
 
 /** What ends the exchange when a new policy denies it. */

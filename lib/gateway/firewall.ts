@@ -48,6 +48,8 @@ export interface Limited {
 
 /** What a caller is told of a denial; the rule is in the event. */
 export const DENIED = "The policy of the gateway does not allow it";
+/** How a request that is denied is answered. */
+export const DENIED_STATUS = 403;
 
 /** The policy that judges, with its version. */
 export interface PolicyInForce {
@@ -106,7 +108,7 @@ export class Firewall {
       ...{ deny: undefined, open: undefined, event: undefined, ended: false },
     };
     this.#verdicts.get(ends.flow.direction)![judgement.verdict]++;
-    if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs);
+    if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs, DENIED_STATUS);
     if (judgement.verdict === "dropped") {
       passage.ended = true;
       edges.note(ends.flow, judgement, NOTHING, nowMs);
@@ -231,7 +233,8 @@ export class Firewall {
     flows.note(flow, judgement, judgement.sourceName, route, nowMs);
   }
 
-  #tell(passage: Passage, nowMs: number): void {
+  /** @param deniedStatus How a request is answered that is dropped before it was forwarded. */
+  #tell(passage: Passage, nowMs: number, deniedStatus?: number): void {
     const { flow, judgement } = passage;
     const { learner, events } = this.#parts;
     passage.event = events.notice(noticeOf(passage, judgement, {
@@ -239,6 +242,7 @@ export class Firewall {
       policyVersion: this.#policy.version,
       pending: this.#pending(passage, nowMs),
       route: flow.http === undefined ? undefined : learner.routeOf(flow, judgement.sourceName),
+      status: judgement.verdict === "dropped" ? deniedStatus : undefined,
     }));
   }
 

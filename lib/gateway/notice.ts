@@ -16,6 +16,8 @@ export interface NoticeContext {
   readonly pending: Judgement;
   /** The route that a path falls under. */
   readonly route: string | undefined;
+  /** How it was answered, if that is known already. */
+  readonly status?: number | undefined;
 }
 
 /** An event of a flow that was not simply forwarded. */
@@ -46,6 +48,7 @@ export function noticeOf(ends: PassageEnds, judgement: Judgement, context: Notic
         host: cut(flow.http.host),
         path: cut(flow.http.path),
         ...(context.route === undefined ? {} : { route: cut(context.route) }),
+        ...(context.status === undefined ? {} : { status: context.status }),
         contentType: cut(flow.http.contentType),
         ...(request?.userAgent === undefined ? {} : { userAgent: cut(request.userAgent) }),
         requestId: request?.id ?? "",

@@ -5,11 +5,12 @@
  * have them, and whose end may be `/**`, this and all below. Literals are compared after one percent-decoding on both sides.
  *
  * Servers do not agree on what a path means: some decode `%2F` before they split it, most walk `..`, some drop `;x`, many
- * ignore case. So a path has **readings**, and a rule that lets pass must match every one of them exactly, while for a
- * rule that warns or refuses one is enough, in any case and with or without a slash at the end. What differs only in
- * its encoding, such as `/a%20b`, has one reading.
+ * ignore case, and `new URL(target, base)` takes `//host/path` for `/path`. So a path has **readings**, and a rule that
+ * lets pass must match every one of them exactly, while for a rule that warns or refuses one is enough, in any case and
+ * with or without a slash at the end. What differs only in its encoding, such as `/a%20b`, has one reading.
  *
- * Source: RFC 3986 §2.3, §3.3, §6.2.2 (equal paths), RFC 9562 (UUID), RFC 3339 (dates).
+ * Source: RFC 3986 §2.3, §3.3, §4.2, §6.2.2 (equal paths), WHATWG URL §4.4 (relative slash state), RFC 9562 (UUID),
+ * RFC 3339 (dates).
  *
  * @module
  */
@@ -96,20 +97,36 @@ export interface PathReading {
   readonly loose: readonly string[];
 }
 
+/** No path that means several things is read beyond these: each reading takes its time, and a head may be long. */
+export const AMBIGUOUS_CHARS_MAX = 8_192;
+export const AMBIGUOUS_SEGMENTS_MAX = 256;
+
 /**
- * What a path may mean. Servers differ in three things, each on its own: whether escapes are decoded after the path is
+ * What a path may mean. Servers differ in four things, each on its own: whether escapes are decoded after the path is
  * split, before, or twice (one server behind another); whether `;x` belongs to a segment; whether an empty segment is
- * one for `..` to go back over.
+ * one for `..` to go back over; whether what follows two slashes is a host and no part of the path.
  *
  * @param path As sent, without a query; `*` is a segment of its own.
- * @returns The one as sent first; at most `READINGS_MAX`, and one when they are all the same.
+ * @returns The one as sent first; at most `READINGS_MAX`, and one when they are all the same. None at all when it is
+ *   over `AMBIGUOUS_CHARS_MAX` or `AMBIGUOUS_SEGMENTS_MAX` and not plain: it may mean anything.
  */
 export function readPath(path: string): readonly PathReading[] {
   const sent = path.split("/");
   if (path.startsWith("/")) sent.shift();
   if (!/[%\\;]|\/\.|\/\//.test(path)) return [readingOf(sent)];
+  if (path.length > AMBIGUOUS_CHARS_MAX || sent.length > AMBIGUOUS_SEGMENTS_MAX) return [];
+  const readings = [readingOf(sent.map(decodeOnce))];
+  addReadings(readings, path);
+  const withoutHost = path.replace(/^[/\\]{2,}[^/\\]*/, "");
+  if (withoutHost !== path) addReadings(readings, withoutHost.startsWith("/") ? withoutHost : `/${withoutHost}`);
+  return readings;
+}
+
+/** Adds what a path may mean and is not among the readings yet. */
+function addReadings(readings: PathReading[], path: string): void {
+  const sent = path.split("/");
+  if (path.startsWith("/")) sent.shift();
   const decoded = sent.map(decodeOnce);
-  const readings = [readingOf(decoded)];
   const once = decodeOnce(path);
   const splits = [decoded, splitDecoded(once)];
   if (once.includes("%")) splits.push(splitDecoded(decodeOnce(once)));
@@ -121,14 +138,17 @@ export function readPath(path: string): readonly PathReading[] {
       if (readings.every((it) => !isSame(it.segments, segments))) readings.push(readingOf(segments));
     }
   }
-  return readings;
 }
 
-/** As sent, and three ways to split times two for parameters times two for empty segments. */
-export const READINGS_MAX = 13;
+/** As sent, and three ways to split times two for parameters, two for empty segments and two for a host. */
+export const READINGS_MAX = 25;
 
-/** How much of a path the patterns match. Each reading may be matched by another one of them. */
+/**
+ * How much of a path the patterns match. Each reading may be matched by another one of them. What may mean anything is
+ * matched in part by all of them: so nothing that refuses is passed by.
+ */
 export function matchPaths(patterns: readonly PathPattern[], readings: readonly PathReading[]): PathMatch {
+  if (readings.length === 0) return "some";
   let exact = 0;
   for (const { segments } of readings) {
     if (patterns.some((it) => fits(it.segments, it.below, segments))) exact += 1;

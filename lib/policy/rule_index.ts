@@ -52,6 +52,8 @@ class PathLists {
     if (this.#plain.length > 0) visit(this.#plain);
     if (request === undefined || this.#depths.length === 0) return;
     const count = request.readings().length;
+    // What may mean anything may begin with anything.
+    if (count === 0) for (const list of this.#byPrefix.values()) visit(list);
     for (let reading = 0; reading < count; reading += 1) {
       for (const depth of this.#depths) {
         const key = request.prefixKey(reading, depth);

@@ -121,6 +121,7 @@ test("policy simulate shows what would change, with examples that cannot act on 
     sinceMs: Date.UTC(2026, 0, 1),
     droppedNow: 1,
     droppedThen: 31,
+    unjudged: 0,
     changes: [{
       ...{ direction: "east-west", source: "shop/front-end", destination: "shop/redis user-db" },
       ...{ from: "audited", to: "dropped", fromRule: "implicit", toRule: "no-db", count: 30 },
