@@ -19,6 +19,7 @@ import { ApiFault, faultOf, faultResponse } from "./fault.ts";
 import type { LiveStream } from "./live_stream.ts";
 import { apiRoutes } from "./routes.ts";
 import type { Route } from "./route.ts";
+import { Turns } from "./turns.ts";
 
 export interface AdminOptions extends AccessOptions {
   metrics: GatewayMetrics;
@@ -62,6 +63,7 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 /** Makes the app. Answer it with `app.fetch`, or try it with `app.request`. */
 export function adminApp(options: AdminOptions): Hono<AdminEnv> {
   const { metrics } = options;
+  const turns = new Turns();
   const routes = apiRoutes();
   // Nobody may say on behalf of others who asks: a proxy before this listener counts as one peer.
   const nobody = new TrustedProxies([]);
@@ -84,9 +86,12 @@ export function adminApp(options: AdminOptions): Hono<AdminEnv> {
   });
   app.get(
     "/metrics",
-    async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }),
+    async (c) => {
+      const text = await turns.take(c.get("caller").actor.role, () => metrics.text());
+      return c.body(text, 200, { "Content-Type": metrics.contentType });
+    },
   );
-  addRoutes(app, routes, backendOf(options));
+  addRoutes(app, routes, backendOf(options, turns));
   app.notFound((c) => faultResponse(missing(c.req.path, routes)));
   app.onError((error) => {
     const fault = faultOf(error);
@@ -112,10 +117,10 @@ function addRoutes(app: Hono<AdminEnv>, routes: readonly Route[], backend: Backe
   }
 }
 
-function backendOf(options: AdminOptions): Backend {
+function backendOf(options: AdminOptions, turns: Turns): Backend {
   const { registry, firewall, live, tokens, runtime = "", nowMs = Date.now } = options;
   return {
-    ...{ registry, runtime, nowMs, startedAtMs: options.startedAtMs ?? nowMs() },
+    ...{ turns, registry, runtime, nowMs, startedAtMs: options.startedAtMs ?? nowMs() },
     ready: () => options.ready(),
     ...(firewall === undefined ? {} : { firewall }),
     ...(live === undefined ? {} : { live }),

@@ -7,6 +7,7 @@ import type { Registry } from "../routing/registry.ts";
 import type { FirewallControl } from "./control.ts";
 import { ApiFault } from "./fault.ts";
 import type { LiveStream } from "./live_stream.ts";
+import type { Turns } from "./turns.ts";
 
 /** Where agent tokens are minted and revoked. */
 export interface TokenBackend {
@@ -23,6 +24,8 @@ export interface Backend {
   /** The live stream of the same firewall. */
   readonly live?: LiveStream;
   readonly tokens?: TokenBackend;
+  /** What every answer is worked out in. */
+  readonly turns: Turns;
   /** Such as `bun 1.4.5`. */
   readonly runtime: string;
   readonly startedAtMs: number;

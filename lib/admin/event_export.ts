@@ -9,6 +9,7 @@
  * @module
  */
 import type { NetwallEvent } from "../events/event.ts";
+import { printable } from "../printable.ts";
 import type { Page } from "../store/store.ts";
 
 /** Events of one export. */
@@ -18,7 +19,7 @@ const EXPORT_PAGE = 250;
 export interface ExportOptions {
   readonly format: "ndjson" | "csv";
   /** The next page of at most so many, from before an event on. */
-  page(limit: number, before: string | undefined): Page<NetwallEvent>;
+  page(limit: number, before: string | undefined): Promise<Page<NetwallEvent>>;
   /** Cuts the connection; without one the stream is made to fail. */
   readonly cut: (() => void) | undefined;
   /** @default 100,000 */
@@ -30,15 +31,15 @@ export interface ExportOptions {
  *
  * @throws {StoreError} The first page cannot be read: then there is still a status to say it with.
  */
-export function exportEvents(options: ExportOptions): ReadableStream<Uint8Array> {
+export async function exportEvents(options: ExportOptions): Promise<ReadableStream<Uint8Array>> {
   const { format, cut, eventsMax = EXPORT_EVENTS_MAX } = options;
   const encoder = new TextEncoder();
-  const lineOf = format === "csv" ? csvLine : (event: NetwallEvent) => `${JSON.stringify(event)}\n`;
-  let page: Page<NetwallEvent> | undefined = options.page(Math.min(EXPORT_PAGE, eventsMax), undefined);
+  const lineOf = format === "csv" ? csvLine : jsonLine;
+  let page: Page<NetwallEvent> | undefined = await options.page(Math.min(EXPORT_PAGE, eventsMax), undefined);
   let head = format === "csv" ? rowOf(COLUMNS.map(([name]) => name)) : "";
   let left = eventsMax;
   return new ReadableStream<Uint8Array>({
-    pull(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
       if (page === undefined) return controller.close();
       left -= page.items.length;
       const { next } = page;
@@ -46,7 +47,9 @@ export function exportEvents(options: ExportOptions): ReadableStream<Uint8Array>
         (next !== undefined && left <= 0 ? cutLine(format, next) : "");
       head = "";
       try {
-        page = next === undefined || left <= 0 ? undefined : options.page(Math.min(EXPORT_PAGE, left), next);
+        page = next === undefined || left <= 0
+          ? undefined
+          : await options.page(Math.min(EXPORT_PAGE, left), next);
       } catch (error) {
         if (cut === undefined) throw error;
         // A stream that fails would be reported on the console by the server; a cut connection says as much.
@@ -57,6 +60,11 @@ export function exportEvents(options: ExportOptions): ReadableStream<Uint8Array>
       else controller.close();
     },
   }, { highWaterMark: 0 });
+}
+
+/** JSON escapes C0 itself; what is left could still drive the terminal of who looks at the file. */
+function jsonLine(event: NetwallEvent): string {
+  return `${printable(JSON.stringify(event))}\n`;
 }
 
 function cutLine(format: "ndjson" | "csv", next: string): string {
@@ -110,11 +118,12 @@ function rowOf(cells: readonly (string | number | undefined)[]): string {
 
 /**
  * Texts come from whoever sent a request, and a spreadsheet runs one that begins as a formula: an apostrophe in front
- * makes it a text. Also after blanks, and in the full width that some of them read as the same signs.
+ * makes it a text. Also after blanks, and in the full width that some of them read as the same signs. Nothing of it ends
+ * the line or acts on a terminal, as people look at such files with other tools too.
  */
 function cellOf(value: string | number | undefined): string {
   if (value === undefined) return "";
   if (typeof value === "number") return String(value);
   const isFormula = /^[\s\p{Cc}\p{Cf}]*[=+\-@|%＝＋－＠]|^[\t\r\n]/u.test(value);
-  return `"${isFormula ? "'" : ""}${value.replaceAll('"', '""')}"`;
+  return `"${isFormula ? "'" : ""}${printable(value).replaceAll('"', '""')}"`;
 }

@@ -6,8 +6,9 @@
 import { z } from "zod";
 import { eventSchema } from "../events/event.ts";
 import { ruleSchema } from "../policy/document.ts";
-import { type Backend, firewallOf } from "./backend.ts";
+import { firewallOf } from "./backend.ts";
 import { exportEvents } from "./event_export.ts";
+import { readPage } from "./event_pages.ts";
 import { ApiFault } from "./fault.ts";
 import {
   COUNT_MAX,
@@ -17,7 +18,7 @@ import {
   limitSchema,
   wholeNumber,
 } from "./query.ts";
-import { type Route, route } from "./route.ts";
+import { type Call, type Route, route } from "./route.ts";
 
 const list = route({
   id: "listEvents",
@@ -36,10 +37,10 @@ const list = route({
       seq: z.int().describe("From where the live stream goes on"),
     }),
   },
-  handle: ({ backend, query: { limit, ...filter } }) => {
+  handle: async ({ backend, query: { limit, ...filter }, turn }) => {
     const { store } = firewallOf(backend);
     const seq = store.lastSeq();
-    return { ...store.events(eventQueryOf(filter, limit)), seq };
+    return { ...await readPage(store, eventQueryOf(filter, limit), turn), seq };
   },
 });
 
@@ -87,25 +88,28 @@ function exportRoute(format: "ndjson" | "csv", id: string, what: string): Route 
     role: "viewer",
     query: eventFilterSchema,
     answer: { description: "The newest event first", media: MEDIA[format] },
-    handle: ({ backend, query, cut, answerHeaders }) => {
+    handle: async (call) => {
+      const { answerHeaders } = call;
       answerHeaders.set("Content-Type", `${MEDIA[format]}; charset=utf-8`);
       answerHeaders.set("Content-Disposition", `attachment; filename="netwall-events.${format}"`);
-      return new Response(exportStream(backend, query, format, cut), { headers: answerHeaders });
+      return new Response(await exportStream(call, format), { headers: answerHeaders });
     },
   });
 }
 
 function exportStream(
-  backend: Backend,
-  query: EventFilter,
+  { backend, query, caller, cut, turn }: Call<unknown, EventFilter, undefined>,
   format: "ndjson" | "csv",
-  cut: (() => void) | undefined,
-): ReadableStream<Uint8Array> {
+): Promise<ReadableStream<Uint8Array>> {
   const { store } = firewallOf(backend);
   return exportEvents({
     format,
     cut,
-    page: (limit, before = query.before) => store.events(eventQueryOf({ ...query, before }, limit)),
+    page: (limit, before = query.before) => {
+      // An export takes its time: a token may be revoked meanwhile.
+      if (!caller.isGood()) throw new ApiFault(401, "The token does not hold any more");
+      return readPage(store, eventQueryOf({ ...query, before }, limit), turn);
+    },
   });
 }
 

@@ -12,6 +12,7 @@
  */
 import type { NetwallEvent } from "../events/event.ts";
 import type { EdgeRecord } from "../policy/record.ts";
+import { printable } from "../printable.ts";
 import type { FirewallControl, StreamMessage } from "./control.ts";
 import { StreamClient } from "./stream_client.ts";
 
@@ -19,6 +20,8 @@ import { StreamClient } from "./stream_client.ts";
 export const STREAM_CLIENTS_MAX = 32;
 /** The newest events that are kept until they are surely stored: the writer's queue drains within a second. */
 const RECENT_MAX = 4_096;
+/** Texts of events that are kept for the next client that asks; of some 1 KiB each. */
+const TEXTS_MAX = 512;
 /** A comment so often keeps proxies from closing the stream. */
 const HEARTBEAT_MS = 15_000;
 /** Changes of one edge within this time are one message: at most four a second. */
@@ -50,6 +53,7 @@ export class LiveStream {
   readonly #unsubscribe: () => void;
   readonly #edges = new Map<string, EdgeRecord>();
   readonly #recent = { events: [] as NetwallEvent[], droppedSeq: 0 };
+  readonly #texts = new Map<NetwallEvent, string>();
   #edgesTimer: ReturnType<typeof setTimeout> | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #closed = false;
@@ -76,6 +80,7 @@ export class LiveStream {
       eventsAfter: (seq, limit) => store.eventsAfter(seq, limit),
       recent: () => this.#recent,
       policyVersion: () => this.#control.policy().version,
+      jsonOf: (event) => this.#jsonOf(event),
       isGood,
       cut,
       onEnd: () => this.#leave(client),
@@ -92,6 +97,7 @@ export class LiveStream {
     for (const client of [...this.#clients]) client.end();
     clearTimeout(this.#edgesTimer);
     this.#edges.clear();
+    this.#texts.clear();
   }
 
   #leave(client: StreamClient): void {
@@ -121,6 +127,20 @@ export class LiveStream {
     if (this.#clients.size === 0) return;
     this.#edges.set(edge.id, edge);
     this.#edgesTimer ??= unrefed(setTimeout(() => this.#flushEdges(), this.#options.edgesMs));
+  }
+
+  /** The text of an event, from the newest ones that were asked for: clients that keep up ask for the same. */
+  #jsonOf(event: NetwallEvent): string {
+    const known = this.#texts.get(event);
+    if (known !== undefined) return known;
+    // JSON escapes less than the terminal of who looks at it minds; what is escaped here is escaped the JSON way too.
+    const text = printable(JSON.stringify(event));
+    this.#texts.set(event, text);
+    for (const oldest of this.#texts.keys()) {
+      if (this.#texts.size <= TEXTS_MAX) break;
+      this.#texts.delete(oldest);
+    }
+    return text;
   }
 
   #flushEdges(): void {

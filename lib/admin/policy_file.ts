@@ -103,10 +103,18 @@ function tooLarge(bytesMax: number): TooLargeError {
   return new TooLargeError(`it has over ${bytesMax} bytes, is it the right file`);
 }
 
+/** The code of an error of the system; empty when it has none. */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  if ("code" in error && typeof error.code === "string") return error.code;
+  // Standard output of Deno tells it in words alone.
+  return /No space left on device/i.test(error.message) ? "ENOSPC" : "";
+}
+
 /** Why a file cannot be read or written, and what to do. */
 export function fileFault(error: unknown): string {
   if (error instanceof TooLargeError) return error.message;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
+  const code = codeOf(error) || "unknown reason";
   const known: Readonly<Record<string, string>> = {
     ENOENT: "there is no such file or directory",
     EACCES: "this user may not open it",
@@ -114,6 +122,7 @@ export function fileFault(error: unknown): string {
     EISDIR: "it is a directory",
     ENOSPC: "the disk is full",
     EROFS: "the file system is read-only",
+    EFBIG: "no file may be as large",
   };
   return known[code] ?? code;
 }

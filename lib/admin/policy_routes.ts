@@ -67,12 +67,13 @@ const exported = route({
     model: z.enum(["true", "false"]).default("true").describe("false leaves the learned model out"),
   }),
   answer: { description: "Its version is its ETag", media: "application/yaml" },
-  handle: ({ backend, query, answerHeaders }) => {
+  handle: async ({ backend, query, answerHeaders, turn }) => {
     const firewall = firewallOf(backend);
     const { version, document } = firewall.policy();
+    const whole = query.model === "true" ? firewall.exported() : document;
     answerHeaders.set("ETag", etagOf(version));
     answerHeaders.set("Content-Type", "application/yaml; charset=utf-8");
-    const text = formatPolicy(query.model === "true" ? firewall.exported() : document);
+    const text = await turn(() => formatPolicy(whole));
     return new Response(text, { headers: answerHeaders });
   },
 });
@@ -141,12 +142,12 @@ const diff = route({
       lines: z.array(z.string()).describe("The same in words, bounded"),
     }),
   },
-  handle: ({ backend, body }) => {
+  handle: async ({ backend, body, turn }) => {
     const firewall = firewallOf(backend);
     const { version, document } = firewall.policy();
     // A policy that comes without a model leaves it as it is.
     const before = body.model === undefined ? document : firewall.exported();
-    const found = diffPolicies(before, body);
+    const found = await turn(() => diffPolicies(before, body));
     const changes = found.changes.map((change) => ({ ...change, details: [...change.details] }));
     return { version, changes, lines: formatDiff(found).split("\n").filter((line) => line !== "") };
   },

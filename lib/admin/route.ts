@@ -11,6 +11,7 @@ import type { Backend } from "./backend.ts";
 import { type BodyReader, readBody } from "./body.ts";
 import type { Actor } from "./control.ts";
 import type { Caller } from "./access.ts";
+import { printable } from "../printable.ts";
 import { ApiFault, inputFault } from "./fault.ts";
 
 export type Method = "get" | "post" | "put" | "delete";
@@ -45,6 +46,8 @@ export interface Call<P, Q, B> {
   readonly answerHeaders: Headers;
   /** Cuts the connection: an answer that cannot be finished must not look whole. */
   readonly cut: (() => void) | undefined;
+  /** Does a piece of what is much work in a turn of its own. The handler is called in one already. */
+  turn<T>(work: () => T): Promise<Awaited<T>>;
 }
 
 export interface RouteSpec<P, Q, B, A> {
@@ -108,14 +111,23 @@ export function route<P = Nothing, Q = Nothing, B = undefined, A = void>(spec: R
       // A name that cannot be is a name that is not there.
       if (!parsedParams.success) throw inputFault(404, "There is nothing by that name", parsedParams.error);
       const answerHeaders = new Headers();
-      const answer = await spec.handle({
-        params: parsedParams.data,
-        query: parseQuery(query, new URL(request.url).searchParams),
-        // Without a reader the type is `undefined`, by the default of `B`.
-        body: (body === undefined ? undefined : body.parse(await readBody(request, body))) as B,
-        ...{ actor: caller.actor, caller, backend, headers: request.headers, answerHeaders, cut },
+      const parsedQuery = parseQuery(query, new URL(request.url).searchParams);
+      const text = body === undefined ? "" : await readBody(request, body);
+      const { actor } = caller;
+      const turn = <T>(work: () => T): Promise<Awaited<T>> => backend.turns.take(actor.role, work);
+      const respond = (answer: A | Response): Response =>
+        answer instanceof Response ? answer : jsonResponse(answer, statusOf(spec.answer), answerHeaders);
+      // Without a reader the type is `undefined`, by the default of `B`.
+      const parsedBody = (body === undefined ? undefined : await turn(() => body.parse(text))) as B;
+      return await turn(() => {
+        const answer = spec.handle({
+          params: parsedParams.data,
+          query: parsedQuery,
+          body: parsedBody,
+          ...{ actor, caller, backend, headers: request.headers, answerHeaders, cut, turn },
+        });
+        return answer instanceof Promise ? answer.then((late) => turn(() => respond(late))) : respond(answer);
       });
-      return answer instanceof Response ? answer : jsonResponse(answer, statusOf(spec.answer), answerHeaders);
     },
   };
 }
@@ -136,5 +148,6 @@ function parseQuery<Q>(schema: z.ZodType<Q>, given: URLSearchParams): Q {
 function jsonResponse(answer: unknown, status: number, headers: Headers): Response {
   if (status === 204) return new Response(null, { status, headers });
   headers.set("Content-Type", "application/json");
-  return new Response(`${JSON.stringify(answer)}\n`, { status, headers });
+  // JSON escapes less than the terminal of who looks at it minds; what is escaped here is escaped the JSON way too.
+  return new Response(`${printable(JSON.stringify(answer))}\n`, { status, headers });
 }

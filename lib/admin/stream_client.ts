@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { NetwallEvent } from "../events/event.ts";
 import type { EdgeRecord } from "../policy/record.ts";
 
@@ -30,6 +31,8 @@ export interface StreamClientOptions {
   eventsAfter(seq: number, limit: number): NetwallEvent[];
   recent(): Recent;
   policyVersion(): number;
+  /** An event as JSON; all clients read the same text. */
+  jsonOf(event: NetwallEvent): string;
   isGood(): boolean;
   cut(): void;
   /** Called once, whoever ends it. */
@@ -67,6 +70,8 @@ export class StreamClient {
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         this.#readsDone += 1;
+        // Whoever takes all at once must not keep the loop from the visitors: one page, then they have their turn.
+        await new Promise<void>((resolve) => setImmediate(resolve));
         for (;;) {
           const text = this.#next();
           if (text !== "") return controller.enqueue(this.#encoder.encode(text));
@@ -152,7 +157,7 @@ export class StreamClient {
 
   /** The next text for the connection; empty when there is none now. */
   #next(): string {
-    if (this.#queue.length > 0) return this.#queue.splice(0, PAGE).map(textOf).join("");
+    if (this.#queue.length > 0) return this.#textOf(this.#queue.splice(0, PAGE));
     if (this.#state === "replay") return this.#replay();
     if (this.#edges.size === 0) return "";
     const page = [...this.#edges.values()].slice(0, PAGE);
@@ -174,7 +179,7 @@ export class StreamClient {
     }
     if (stored.length > 0) {
       this.#seq = stored.at(-1)!.seq;
-      return stored.map(textOf).join("");
+      return this.#textOf(stored);
     }
     const { events, droppedSeq } = recent();
     if (droppedSeq > this.#seq) this.#queue.push(lost("not stored"));
@@ -184,13 +189,15 @@ export class StreamClient {
     const isAll = first < 0 || first + PAGE >= events.length;
     if (isAll) this.#state = "live";
     const ready = isAll ? [readyText(this.#seq, policyVersion())] : [];
-    return [...this.#queue.splice(0), ...fresh, ...ready].map(textOf).join("");
+    return this.#textOf([...this.#queue.splice(0), ...fresh, ...ready]);
   }
-}
 
-/** The id of an event is the place to go on from. */
-function textOf(item: NetwallEvent | string): string {
-  return typeof item === "string" ? item : message("event", JSON.stringify(item), item.seq);
+  /** The id of an event is the place to go on from. */
+  #textOf(items: readonly (NetwallEvent | string)[]): string {
+    return items.map((item) =>
+      typeof item === "string" ? item : message("event", this.#options.jsonOf(item), item.seq)
+    ).join("");
+  }
 }
 
 /** All that was missed has come. */

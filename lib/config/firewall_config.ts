@@ -38,7 +38,7 @@ export const ROWS_MAX = 1_000;
 
 /** What `--mode` is: the mode of a fresh policy. */
 export const modeSetting = choice("learn", "alert", "prevent").optional().describe(
-  "Mode of groups that have none; left out, it is that of the policy, and learn at first",
+  "Mode of groups that have none, put into the policy at each start; left out, the policy stays, learn at first",
 );
 
 /** What `--firewall` is. */
@@ -67,7 +67,9 @@ export const eventsSection = z.strictObject({
   size: size({ min: MiB }).prefault("1GiB").describe("Size of the store from which the oldest events go"),
   file: filePath("FILE").optional().describe("File to which events are appended, one JSON object in a line"),
   webhook: webhookUrl().optional().describe("URL to which events are posted as JSON"),
-  webhookSecretFile: filePath("FILE").optional().describe("File with the secret that signs what is posted"),
+  webhookSecretFile: filePath("FILE").optional().describe(
+    "File with the secret that signs what is posted, at least 16 characters",
+  ),
   syslog: syslogUrl().optional().describe(
     "Syslog server: tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT",
   ),
@@ -147,7 +149,7 @@ export const policyApplyConfig = z.strictObject({
   comment: word("TEXT", /^[^\p{Cc}]{1,512}$/u, "at most 512 characters, without control characters")
     .optional().describe("Why, for the list of versions"),
   stage: toggle().default(false).describe(
-    "Only show what it would say beside what is in force; block nothing",
+    "Only try it beside the policy in force: events tell its verdict too, nothing is blocked",
   ),
   ifVersion: count({ min: 1, max: 1e15 - 1 }).optional().describe(
     "Only if this version is in force: somebody else may have been faster",
@@ -186,7 +188,9 @@ export const policyRollbackConfig = z.strictObject({
 
 /** The settings of `netwall-gateway policy mode`. */
 export const policyModeConfig = z.strictObject({
-  group: groupName().describe("Group, as NAMESPACE/IMAGE").meta({ positional: true }),
+  group: groupName().describe("Group, as NAMESPACE/IMAGE without a tag: see groups").meta({
+    positional: true,
+  }),
   mode: choice("learn", "alert", "prevent").describe("Mode: learn, alert or prevent").meta({
     positional: true,
     metavar: "MODE",
@@ -204,7 +208,7 @@ export const eventsConfig = z.strictObject({
   since: since.optional().describe("Only events of this time back"),
   type: name("TYPE").optional().describe("Only of this type, such as unexpectedConnection"),
   namespace: serviceName().optional().describe("Only of this namespace").meta({ metavar: "NAME" }),
-  image: name("IMAGE").optional().describe("Only of this image"),
+  image: name("IMAGE").optional().describe("Only of this image, with the tag that its token has"),
   service: serviceName().optional().describe("Only of this service"),
   source: name("NAME").optional().describe(
     "Only from this source: NAMESPACE/IMAGE, or the name of a network",

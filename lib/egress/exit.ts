@@ -32,6 +32,8 @@ export interface DialEgressOptions {
    * `net.connect` is.
    */
   readonly connect: (address: string, port: number) => net.Socket;
+  /** Whether an address that the rules of the gateway allow may be dialled. @default each may */
+  readonly mayDial?: ((address: string) => boolean) | undefined;
   /** For the look-up and all dials together. */
   readonly timeoutMs: number;
   /** Ends it: what is half open is destroyed and the answer is `cancelled`. */
@@ -174,6 +176,10 @@ async function dialAll(options: DialAllOptions, found: readonly string[]): Promi
     // What is dialled is written anew from the bits that were judged.
     const address = parsed && formatAddress(parsed);
     if (!verdict.allowed || address === undefined) continue;
+    if (options.mayDial?.(address) === false) {
+      denials.push(`egress to ${target} is refused: the policy does not allow ${address}`);
+      continue;
+    }
     if (candidates.every((known) => known.address !== address)) candidates.push({ ...verdict, address });
   }
   if (candidates.length === 0) return refusal("denied", denials[0] ?? `egress to ${target} is refused`);

@@ -20,6 +20,7 @@ export const EVENT_TYPES = [
   "unexpectedConnection",
   "unexpectedRequest",
   "policyRule",
+  "stagedVerdict",
   "rateLimit",
   "authFailure",
   "policyChange",

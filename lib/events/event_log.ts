@@ -11,23 +11,19 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { EVENT_TEXT_CHARS_MAX, type EventEnd, MERGE_MS, type NetwallEvent, type Noticed } from "./event.ts";
+import { MERGE_MS, type NetwallEvent, type Noticed } from "./event.ts";
+import { coarsened, fitted, type Grain, isVisitor, keyOf, ownEvent, sourceOf } from "./event_key.ts";
 
 /** Different events that may still grow. All of them new in each `MERGE_MS` fill 1 GiB in some six hours. */
 export const MERGE_KEYS_MAX = 8_192;
 /** How many of them one source may have: enough for a scan to be seen, and 32 sources to fill the table. */
 export const SOURCE_KEYS_MAX = 256;
+/** How many of them all visitors may have: however many addresses they have, containers are still told apart. */
+export const VISITOR_KEYS_MAX = MERGE_KEYS_MAX * 3 / 4;
 /** Kept beside them for what is told apart only by type, rule and group; the oldest makes room. */
 export const COARSE_KEYS_MAX = 1_024;
 /** How often a growing event is written and told. */
 export const WRITE_MS = 1_000;
-
-/** Longer keys are hashed. */
-const KEY_CHARS_MAX = 768;
-
-/** How much of what tells two events apart is looked at. */
-type Grain = "fine" | "source" | "group";
 
 interface Growing {
   event: NetwallEvent;
@@ -53,6 +49,8 @@ export class EventLog {
   readonly #coarse = new Map<string, Growing>();
   readonly #byId = new Map<string, Growing>();
   readonly #perSource = new Map<string, number>();
+  /** Fine ones of visitors. */
+  #visitorKeys = 0;
   readonly #unwritten = new Set<Growing>();
   readonly #listeners = new Set<(event: NetwallEvent) => void>();
 
@@ -76,7 +74,9 @@ export class EventLog {
     if (known !== undefined) this.#forget(this.#fine, fineKey, known);
     const source = sourceOf(fitting);
     const isSourceFull = (this.#perSource.get(source) ?? 0) >= SOURCE_KEYS_MAX;
-    if (!isSourceFull && this.#fine.size < MERGE_KEYS_MAX) {
+    const isFull = this.#fine.size >= MERGE_KEYS_MAX ||
+      isVisitor(fitting) && this.#visitorKeys >= VISITOR_KEYS_MAX;
+    if (!isSourceFull && !isFull) {
       return this.#begin(this.#fine, fineKey, "fine", source, fitting, nowMs);
     }
     // A table that is full of other sources has no room to tell this one from them.
@@ -143,7 +143,10 @@ export class EventLog {
     const growing = { event, grain, source, writtenMs: nowMs };
     table.set(key, growing);
     this.#byId.set(event.id, growing);
-    if (grain === "fine") this.#perSource.set(source, (this.#perSource.get(source) ?? 0) + 1);
+    if (grain === "fine") {
+      this.#perSource.set(source, (this.#perSource.get(source) ?? 0) + 1);
+      if (isVisitor(event)) this.#visitorKeys++;
+    }
     this.#tell(event);
     return event;
   }
@@ -191,6 +194,7 @@ export class EventLog {
     table.delete(key);
     this.#byId.delete(growing.event.id);
     if (growing.grain !== "fine") return;
+    if (isVisitor(growing.event)) this.#visitorKeys--;
     const count = (this.#perSource.get(growing.source) ?? 0) - 1;
     if (count > 0) this.#perSource.set(growing.source, count);
     else this.#perSource.delete(growing.source);
@@ -206,106 +210,4 @@ export function eventId(seq: number): string {
 /** Whether what is noticed at a time still belongs to it. A clock that was set back opens a new one. */
 function isOpen({ event }: Growing, timeMs: number): boolean {
   return Math.abs(timeMs - event.firstTime) < MERGE_MS;
-}
-
-function sourceOf({ source }: Noticed): string {
-  return digest([source?.name, source?.agent, source?.ip, source?.claimedContainerId]);
-}
-
-/** What must be equal for two to be one. Of the request: not its id, path, user agent and status. */
-function keyOf(noticed: Noticed, grain: Grain): string {
-  const { type, effect, verdict, rule, direction, protocol, source, destination, http, deviation } = noticed;
-  const base = [grain, type, effect, verdict, rule.kind, rule.id, direction, protocol];
-  const towards = [destination?.kind, destination?.kind === "workload" ? destination.name : ""];
-  if (grain !== "fine") {
-    const service = destination?.kind === "workload" ? destination.service : "";
-    return digest([...base, grain === "source" ? sourceOf(noticed) : source?.name, ...towards, service]);
-  }
-  return digest([
-    ...base,
-    noticed.pendingVerdict,
-    noticed.pendingRule?.kind,
-    noticed.pendingRule?.id,
-    // The port of whoever calls is another one each time.
-    endKey({ ...source, port: undefined }),
-    endKey(destination),
-    http === undefined ? "" : [http.method, http.host, http.route, http.contentType],
-    deviation === undefined ? "" : [deviation.kind, deviation.observed],
-    // Without an end or a request the message is all that there is to tell them apart by.
-    source === undefined && destination === undefined && http === undefined ? noticed.message : "",
-  ]);
-}
-
-function endKey(end: { [field in keyof EventEnd]?: EventEnd[field] | undefined } | undefined): unknown[] {
-  return [
-    end?.kind,
-    end?.name,
-    end?.namespace,
-    end?.image,
-    end?.agent,
-    end?.service,
-    end?.ip,
-    end?.host,
-    end?.port,
-    end?.claimedContainerId,
-    end?.claimedContainerName,
-    end?.claimedHostname,
-  ];
-}
-
-/** Without what is no longer the same in all that are one. What is said of the request is of the last one. */
-function coarsened(noticed: Noticed, grain: Grain): Noticed {
-  const { deviation: _deviation, source, destination, ...rest } = noticed;
-  const from = source === undefined || grain === "source" ? source : {
-    kind: source.kind,
-    name: source.name,
-    ...(source.namespace === undefined ? {} : { namespace: source.namespace }),
-    ...(source.image === undefined ? {} : { image: source.image }),
-  };
-  const to = destination === undefined || destination.kind === "workload"
-    ? destination
-    : { kind: destination.kind, name: "*" };
-  const message = cut(`Many that differ in detail, the last: ${noticed.message}`);
-  return {
-    ...rest,
-    message,
-    ...(from === undefined ? {} : { source: from }),
-    ...(to === undefined ? {} : { destination: to }),
-  };
-}
-
-/** Keys are kept by the thousand, and a stranger can make each of them long. A hash costs more than a text to look up. */
-function digest(parts: readonly unknown[]): string {
-  const text = JSON.stringify(parts);
-  return text.length <= KEY_CHARS_MAX ? text : createHash("sha256").update(text).digest("base64url");
-}
-
-/** In which no text is too long: a copy, if one is. */
-function fitted<T>(value: T): T {
-  return isFitting(value) ? value : cutAll(value);
-}
-
-function isFitting(value: unknown): boolean {
-  if (typeof value === "string") return value.length <= EVENT_TEXT_CHARS_MAX;
-  if (typeof value !== "object" || value === null) return true;
-  for (const name in value) if (!isFitting((value as Record<string, unknown>)[name])) return false;
-  return true;
-}
-
-function cutAll<T>(value: T): T {
-  if (typeof value === "string") return cut(value) as T;
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cutAll(inner)])) as T;
-}
-
-/** A copy whose texts are not cut out of request heads: these would stay in memory for as long. See lib/own_copy.ts. */
-function ownEvent(event: NetwallEvent): NetwallEvent {
-  return JSON.parse(JSON.stringify(event)) as NetwallEvent;
-}
-
-/** Half a character at the end would be no text any more. */
-function cut(text: string): string {
-  return text.length <= EVENT_TEXT_CHARS_MAX
-    ? text
-    : text.slice(0, EVENT_TEXT_CHARS_MAX).replace(/[\ud800-\udbff]$/, "");
 }

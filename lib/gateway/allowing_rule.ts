@@ -10,7 +10,7 @@ import { parseGroupId } from "../policy/flow.ts";
 
 /** @returns `undefined` when the event is of no flow. @param taken Ids of rules that are there. */
 export function allowingRule(event: NetwallEvent, taken: ReadonlySet<string>): PolicyRule | undefined {
-  const { source, destination, direction, protocol, http, deviation } = event;
+  const { type, source, destination, direction, protocol, http, deviation } = event;
   if (source === undefined || destination === undefined || direction === undefined) return undefined;
   const from = parseGroupId(source.name);
   const to = parseGroupId(destination.name);
@@ -21,7 +21,10 @@ export function allowingRule(event: NetwallEvent, taken: ReadonlySet<string>): P
       : to && { ...members(to), service: destination.service },
   };
   if (ends.source === undefined || ends.destination === undefined) return undefined;
-  const isPart = http !== undefined && deviation !== undefined && deviation.kind !== "edge";
+  // One that stands for many that differ has no deviation of its own: its last request is not what it is about.
+  if (type === "unexpectedRequest" && deviation === undefined) return undefined;
+  // A request that a rule refused is allowed as it was: a rule for the whole edge would lift all other rules for it.
+  const isPart = http !== undefined && deviation?.kind !== "edge";
   const parsed = ruleSchema.safeParse({
     id: freeId(
       `allow-${slug(from?.image ?? source.name)}-${slug(destination.host ?? destination.service ?? "")}`,
@@ -34,7 +37,7 @@ export function allowingRule(event: NetwallEvent, taken: ReadonlySet<string>): P
         http: {
           methods: [http.method],
           paths: [http.route ?? http.path],
-          ...(deviation.kind === "contentType" ? { contentTypes: [http.contentType ?? ""] } : {}),
+          ...(deviation?.kind === "contentType" ? { contentTypes: [http.contentType ?? ""] } : {}),
         },
       }
       : {}),

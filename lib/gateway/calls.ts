@@ -94,11 +94,14 @@ export class Calls {
       const shown = JSON.stringify(service.slice(0, 63));
       const detail = `The token of ${caller.name} does not let it reach ${shown}: mint one with --reach`;
       const to = kind === undefined ? undefined : registry.select(service, undefined, kind);
-      // Of a name that nobody serves there is no other end to tell of.
-      if (to !== undefined) firewall?.refused(connectionEnds(from, "", service, to), "token", detail);
+      if (to === undefined) firewall?.unserved(from, service, "token");
+      else firewall?.refused(connectionEnds(from, "", service, to), "token", detail);
       return refuse("denied", detail);
     }
-    if (kind === undefined) return refuse("unknownService", `No agent serves ${service}`);
+    if (kind === undefined) {
+      firewall?.unserved(from, service, "implicit");
+      return refuse("unknownService", `No agent serves ${service}`);
+    }
     if (kind === "http") {
       const inside = { caller, from, service };
       return inner.take(stream, open, inside, (facts) => record(connectionEnd(facts)));
@@ -167,6 +170,8 @@ export class Calls {
       return record({ failure: denial.failure, detail: denial.detail, passage });
     }
     const abort = new AbortController();
+    /** An address that the policy refused to dial. */
+    let refusedAddress: string | undefined;
     const cutOff = acceptTcp({
       ...{ stream, open, address: destination, idleTimeoutMs },
       // The exit has its own clock for all that it does.
@@ -175,8 +180,17 @@ export class Calls {
         const dialled = await dialEgress({
           ...{ host, port, policy: egress, lookup: this.#lookupFor(caller.id), signal: abort.signal },
           timeoutMs: connectTimeoutMs,
+          mayDial: (address) => {
+            if (passage === undefined || firewall!.mayDial(passage, address)) return true;
+            refusedAddress = address;
+            return false;
+          },
           connect: (address, at) => connectRaw({ host: address, port: at }, onRead),
         });
+        const isRefused = "refusal" in dialled && dialled.refusal.code === "denied";
+        const judged = "address" in dialled ? dialled.address : isRefused ? refusedAddress : undefined;
+        // Tells of a rule about that address, and cuts the call off if it refuses.
+        if (passage !== undefined && judged !== undefined) firewall!.dials(passage, judged);
         if ("refusal" in dialled) throw refusalOf(dialled.refusal);
         return dialled.socket;
       },

@@ -41,6 +41,7 @@ export function decideRequest(firewall: Firewall, visit: GatewayVisit, to: Attac
 export function linkDenial({ passage }: GatewayVisit): ((exchange: Deniable) => void) | undefined {
   if (passage === undefined) return undefined;
   return (exchange) => {
+    passage.exchange = exchange;
     passage.deny = (detail) => exchange.deny(detail);
   };
 }

@@ -27,7 +27,8 @@ import {
 import type { FlowBook } from "../policy/flow_book.ts";
 import type { Learner } from "../policy/learner.ts";
 import { type RateLimiter, sourceKeyOf } from "../policy/rate_limit.ts";
-import { noticeOf, refusalNotice } from "./notice.ts";
+import type { Attachment } from "../routing/registry.ts";
+import { limitNotice, noticeOf, refusalNotice, unservedNotice } from "./notice.ts";
 import type { Passage, PassageEnd, PassageEnds } from "./passage.ts";
 
 export interface FirewallParts {
@@ -105,10 +106,12 @@ export class Firewall {
       to: ends.to,
       request: ends.request,
       judgement,
-      ...{ deny: undefined, open: undefined, event: undefined, ended: false },
+      startedMs: nowMs,
+      ...{ deny: undefined, exchange: undefined, open: undefined, event: undefined, ended: false },
     };
     this.#verdicts.get(ends.flow.direction)![judgement.verdict]++;
     if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs, DENIED_STATUS);
+    else if (this.#staged !== undefined) this.#tellStaged(passage, this.#staged, nowMs);
     if (judgement.verdict === "dropped") {
       passage.ended = true;
       edges.note(ends.flow, judgement, NOTHING, nowMs);
@@ -119,12 +122,37 @@ export class Firewall {
     return passage;
   }
 
+  /** Whether the policy lets a call to the outside go to one address of its name. */
+  mayDial({ flow }: Passage, address: string): boolean {
+    const { learner, nowMs } = this.#parts;
+    return this.#policy.compiled.judge(resolved(flow, address), learner, nowMs()).verdict !== "dropped";
+  }
+
+  /** The name of a call to the outside was resolved: from now on it is judged by that address as well. */
+  dials(passage: Passage, address: string): void {
+    if (passage.ended) return;
+    passage.flow = resolved(passage.flow, address);
+    this.#judgeAgain(passage, this.#parts.nowMs());
+  }
+
   /** A raw connection stands: that is what it teaches, and it is on the map from now on. */
   connected(passage: Passage): void {
     if (passage.ended || passage.open !== undefined) return;
     const nowMs = this.#parts.nowMs();
     this.#teach(passage, true);
     passage.open = this.#parts.edges.begin(passage.flow, passage.judgement, nowMs);
+  }
+
+  /**
+   * Takes requests that go on for long as connections: an event stream or a WebSocket teaches, and is on the map, before
+   * its end. To be called about each second.
+   */
+  settle(): void {
+    const beforeMs = this.#parts.nowMs() - LONG_MS;
+    for (const passage of this.#live) {
+      const status = passage.exchange?.status ?? 0;
+      if (status > 0 && status < 400 && passage.startedMs <= beforeMs) this.connected(passage);
+    }
   }
 
   /** It is over. Only the first call counts. */
@@ -155,23 +183,19 @@ export class Firewall {
     const nowMs = this.#parts.nowMs();
     const taken = this.#parts.limiter.take(key, service, nowMs);
     if (taken.ok) return undefined;
-    const { limit: { id, requests, seconds }, banned, retryAfterMs } = taken;
-    const name = this.sourceName(ends);
-    const to = service === "" ? "the outside" : service;
-    const then = banned ? ", and is refused for a while" : "";
-    const message = `${key} made more than ${requests} requests in ${seconds} s to ${to}${then}`;
-    this.notice(refusalNotice(ends, name, nowMs, {
-      type: "rateLimit",
-      rule: { kind: banned ? "ban" : "rateLimit", id },
-      message,
-    }));
-    return { retryAfterMs, detail: "Too many requests from this address" };
+    this.notice(limitNotice(ends, this.sourceName(ends), nowMs, taken));
+    return { retryAfterMs: taken.retryAfterMs, detail: "Too many requests from this source" };
   }
 
   /** Something else than the policy refused a call: an event, as every denial is one. */
   refused(ends: PassageEnds, kind: "token" | "egressRule", message: string): void {
     const why = { type: "policyRule", rule: { kind }, message } as const;
     this.notice(refusalNotice(ends, this.sourceName(ends), this.#parts.nowMs(), why));
+  }
+
+  /** An agent called a service that nobody serves. @param kind What refused it: its token, or that there is none. */
+  unserved(from: Attachment, service: string, kind: "token" | "implicit"): void {
+    this.notice(unservedNotice(from, service, this.#parts.nowMs(), kind));
   }
 
   notice(noticed: Noticed): void {
@@ -192,22 +216,24 @@ export class Firewall {
 
   /** Judges all that is open again: after a change of the policy or the model, or when a rule has expired. */
   rejudge(): number {
-    const { learner, nowMs } = this.#parts;
-    const now = nowMs();
+    const nowMs = this.#parts.nowMs();
     let cut = 0;
-    for (const passage of [...this.#live]) {
-      if (passage.ended) continue;
-      const before = passage.judgement;
-      const judgement = this.#policy.compiled.judge(passage.flow, learner, now);
-      if (judgement.verdict === before.verdict && judgement.effect === before.effect) continue;
-      passage.judgement = judgement;
-      passage.open?.judged(judgement, now);
-      if (judgement.verdict !== "forwarded") this.#tell(passage, now);
-      if (judgement.verdict !== "dropped") continue;
-      cut++;
-      passage.deny?.(DENIED);
-    }
+    for (const passage of [...this.#live]) if (!passage.ended && this.#judgeAgain(passage, nowMs)) cut++;
     return cut;
+  }
+
+  /** @returns Whether it was cut off. */
+  #judgeAgain(passage: Passage, nowMs: number): boolean {
+    const before = passage.judgement;
+    const judgement = this.#policy.compiled.judge(passage.flow, this.#parts.learner, nowMs);
+    // Also when it passes as before: one that passes by a rule now, and no more by learning, must teach nothing.
+    passage.judgement = judgement;
+    if (judgement.verdict === before.verdict && judgement.effect === before.effect) return false;
+    passage.open?.judged(judgement, nowMs);
+    if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs);
+    if (judgement.verdict !== "dropped") return false;
+    passage.deny?.(DENIED);
+    return true;
   }
 
   #teach({ flow, judgement, from }: Passage, ok: boolean): void {
@@ -246,6 +272,12 @@ export class Firewall {
     }));
   }
 
+  /** What passes, and would not by the staged policy, is what that policy is tried for. */
+  #tellStaged(passage: Passage, staged: CompiledPolicy, nowMs: number): void {
+    const { verdict } = staged.judge(passage.flow, this.#parts.learner, nowMs);
+    if (verdict !== "forwarded") this.#tell(passage, nowMs);
+  }
+
   #pending({ flow }: Passage, nowMs: number): Judgement {
     const { learner } = this.#parts;
     return this.#staged === undefined
@@ -253,5 +285,13 @@ export class Firewall {
       : this.#staged.judge(flow, learner, nowMs);
   }
 }
+
+function resolved(flow: Flow, address: string): Flow {
+  const { destination } = flow;
+  return destination.kind === "host" ? { ...flow, destination: { ...destination, address } } : flow;
+}
+
+/** A request that takes longer is not waited for. */
+const LONG_MS = 1_000;
 
 const NOTHING = { ok: false, inBytes: 0, outBytes: 0 };

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { writeFileSync } from "node:fs";
 import process from "node:process";
 import type { z } from "zod";
 import { AdminClient } from "../admin/client.ts";
@@ -22,7 +21,8 @@ import {
   stagePolicy,
   unstagePolicy,
 } from "../admin/policy_commands.ts";
-import { fileFault, type PolicyFile, readPolicyFile } from "../admin/policy_file.ts";
+import { type PolicyFile, readPolicyFile } from "../admin/policy_file.ts";
+import { print, printToFile } from "../admin/print.ts";
 import type { CommandSpec } from "../cli/arguments.ts";
 import { EXIT, type ExitCode } from "../cli/exit.ts";
 import type { AdminAddress } from "../config/admin_address.ts";
@@ -62,7 +62,7 @@ export const FIREWALL_COMMAND_SPECS: readonly CommandSpec[] = [
   },
   {
     name: "policy apply",
-    summary: "Put a policy in force, or only show what it would say",
+    summary: "Put a policy in force in place of the whole one there is, or stage it",
     options: policyApplyConfig,
     examples: [
       "netwall-gateway policy apply policy.yaml --comment 'verifier for payment'",
@@ -104,7 +104,7 @@ export const FIREWALL_COMMAND_SPECS: readonly CommandSpec[] = [
   },
   {
     name: "events",
-    summary: "Show what the firewall noticed",
+    summary: "Show events: what was not known, what rules and limits hit, who changed the policy",
     options: eventsConfig,
     examples: [
       "netwall-gateway events --follow",
@@ -134,7 +134,7 @@ export function firewallCommands(load: Load): Record<string, Command> {
   ): Command =>
   async (flags) => {
     const config = load(schema, flags);
-    process.stdout.write(await ask(clientOf(config as unknown as Connection), config));
+    await print(await ask(clientOf(config as unknown as Connection), config));
     return EXIT.stopped;
   };
   /** The same for one that is about a file, which is read first: its faults need no gateway. */
@@ -145,7 +145,7 @@ export function firewallCommands(load: Load): Record<string, Command> {
   async (flags) => {
     const config = load(schema, flags);
     const file = await readPolicyFile((config as unknown as { file: string }).file, process.stdin);
-    process.stdout.write(await ask(clientOf(config as unknown as Connection), file, config));
+    await print(await ask(clientOf(config as unknown as Connection), file, config));
     return EXIT.stopped;
   };
   return {
@@ -199,15 +199,7 @@ function clientOf({ admin, adminTokenFile, data }: Connection): AdminClient {
 
 /** The file is opened only once there is something to write. */
 function writeExport(path: string, text: string): string {
-  try {
-    writeFileSync(path, text);
-  } catch (error) {
-    throw new AdminClientError(
-      `Cannot write ${printable(path)}: ${fileFault(error)}, name another file with --output`,
-      "failed",
-      { cause: error },
-    );
-  }
+  printToFile(path, text);
   return `Written to ${printable(path)}\n`;
 }
 
@@ -224,18 +216,18 @@ function standardOutput(follow: boolean): EventsOutput {
     nowMs: Date.now,
     note: (text) => void process.stderr.write(`netwall-gateway: ${text}\n`),
     write: (text) =>
-      new Promise((resolve) => {
-        if (text === "" || stop.signal.aborted) return resolve();
+      new Promise((resolve, reject) => {
+        if (stop.signal.aborted) return resolve();
         // A reader that stalls must not keep the program from being stopped.
         const done = (): void => {
           stop.signal.removeEventListener("abort", done);
           resolve();
         };
         stop.signal.addEventListener("abort", done);
-        process.stdout.write(text, (error) => {
-          if (error) end();
+        print(text).then((isTaken) => {
+          if (!isTaken) end();
           done();
-        });
+        }, reject);
       }),
   };
 }

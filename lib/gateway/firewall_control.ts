@@ -168,7 +168,8 @@ export class GatewayControl implements FirewallControl {
     const modes = this.#modes().filter((entry) => entry.namespace !== namespace || entry.image !== image);
     const applied = this.#keeper.change({ modes }, by, "group.relearn", id);
     this.#parts.learner.relearn(id);
-    return applied;
+    // What was open by the model that is gone may be refused now.
+    return { ...applied, cut: applied.cut + this.#parts.firewall.rejudge() };
   }
 
   /** Moves those whose model is stable, and whose mode nobody has set, from learn to alert. */

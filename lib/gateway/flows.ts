@@ -63,7 +63,10 @@ export function egressEnds(from: Attachment, host: string, port: number): Passag
 }
 
 function sourceOf(from: Attachment | undefined, address: string): Source {
-  return from === undefined ? { kind: "outside", address } : { kind: "group", group: from.group };
+  if (from !== undefined) return { kind: "group", group: from.group };
+  // A zone (RFC 4007 §11) is of this machine alone: with it, a link-local address would be in no network.
+  const zone = address.indexOf("%");
+  return { kind: "outside", address: zone < 0 ? address : address.slice(0, zone) };
 }
 
 /** The longest content type that is looked at: RFC 6838 §4.2 allows 127 for each half. */

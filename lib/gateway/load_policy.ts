@@ -32,9 +32,16 @@ export function loadPolicy(store: Store, mode: Mode | undefined, nowMs: number):
 export function loadStaged(store: Store): PolicyDocument | undefined {
   const text = store.state(STAGED_STATE);
   if (text === undefined || text === "") return undefined;
-  const parsed = policySchema.safeParse(JSON.parse(text));
-  // It decides nothing, so one that a later release cannot read is only gone.
-  return parsed.success ? parsed.data : undefined;
+  // It decides nothing, so one that cannot be read is only gone.
+  return policySchema.safeParse(jsonIn(text)).data;
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What was learned so far. @throws {FirewallFault} It cannot be read: without it, what is normal would be refused. */

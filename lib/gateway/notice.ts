@@ -4,6 +4,7 @@
  * @module
  */
 import { EVENT_TEXT_CHARS_MAX, type EventEnd, type EventType, type Noticed } from "../events/event.ts";
+import type { RateLimitRule } from "../policy/document.ts";
 import type { Deviation, Judgement, Source } from "../policy/flow.ts";
 import type { Attachment } from "../routing/registry.ts";
 import type { PassageEnds } from "./passage.ts";
@@ -22,10 +23,12 @@ export interface NoticeContext {
 
 /** An event of a flow that was not simply forwarded. */
 export function noticeOf(ends: PassageEnds, judgement: Judgement, context: NoticeContext): Noticed {
-  const { flow, request } = ends;
+  const { flow } = ends;
   const { reason, effect, verdict, mode } = judgement;
   const deviation = reason.kind === "implicit" || reason.kind === "learning" ? reason.deviation : undefined;
-  const type: EventType = deviation === undefined
+  const type: EventType = verdict === "forwarded"
+    ? "stagedVerdict"
+    : deviation === undefined
     ? "policyRule"
     : deviation.kind === "edge"
     ? "unexpectedConnection"
@@ -34,7 +37,11 @@ export function noticeOf(ends: PassageEnds, judgement: Judgement, context: Notic
     time: context.nowMs,
     type,
     // What nobody knows and what got through all the same is the worst that can be told here.
-    severity: verdict === "audited" && type === "unexpectedConnection" ? "critical" : "warning",
+    severity: type === "stagedVerdict"
+      ? "info"
+      : verdict === "audited" && type === "unexpectedConnection"
+      ? "critical"
+      : "warning",
     ...{ direction: flow.direction, protocol: flow.protocol, mode, effect, verdict },
     pendingVerdict: context.pending.verdict,
     rule: ruleOf(judgement),
@@ -42,20 +49,30 @@ export function noticeOf(ends: PassageEnds, judgement: Judgement, context: Notic
     ...(deviation === undefined ? {} : { deviation: bounded(deviation) }),
     source: sourceEnd(flow.source, judgement.sourceName, ends.from),
     destination: destinationEnd(ends),
-    ...(flow.http === undefined ? {} : {
-      http: {
-        method: cut(flow.http.method),
-        host: cut(flow.http.host),
-        path: cut(flow.http.path),
-        ...(context.route === undefined ? {} : { route: cut(context.route) }),
-        ...(context.status === undefined ? {} : { status: context.status }),
-        contentType: cut(flow.http.contentType),
-        ...(request?.userAgent === undefined ? {} : { userAgent: cut(request.userAgent) }),
-        requestId: request?.id ?? "",
-      },
-    }),
+    ...requestOf(ends, context.status, context.route),
     message: messageOf(ends, judgement, deviation),
     policyVersion: context.policyVersion,
+  };
+}
+
+/** What an event says of a request; nothing of a raw connection. */
+function requestOf(
+  { flow: { http }, request }: PassageEnds,
+  status: number | undefined,
+  route?: string,
+): Pick<Noticed, "http"> {
+  if (http === undefined) return {};
+  return {
+    http: {
+      method: cut(http.method),
+      host: cut(http.host),
+      path: cut(http.path),
+      ...(route === undefined ? {} : { route: cut(route) }),
+      ...(status === undefined ? {} : { status }),
+      contentType: cut(http.contentType),
+      ...(request?.userAgent === undefined ? {} : { userAgent: cut(request.userAgent) }),
+      requestId: request?.id ?? "",
+    },
   };
 }
 
@@ -73,7 +90,50 @@ export function refusalNotice(
     ...{ direction: flow.direction, protocol: flow.protocol },
     source: sourceEnd(flow.source, sourceName, ends.from),
     destination: destinationEnd(ends),
+    ...requestOf(ends, why.type === "rateLimit" ? LIMITED_STATUS : undefined),
     message: cut(why.message),
+  };
+}
+
+/** A source is over a limit, or banned for having been. */
+export function limitNotice(
+  ends: PassageEnds,
+  sourceName: string,
+  nowMs: number,
+  { limit: { id, requests, seconds }, banned }: { readonly limit: RateLimitRule; readonly banned: boolean },
+): Noticed {
+  const { source, destination } = ends.flow;
+  const who = source.kind === "outside" ? source.address : sourceName;
+  const to = destination.kind === "service" ? destination.service : "the outside";
+  const then = banned ? ", and is refused for a while" : "";
+  return refusalNotice(ends, sourceName, nowMs, {
+    type: "rateLimit",
+    rule: { kind: banned ? "ban" : "rateLimit", id },
+    message: `${who} made more than ${requests} requests in ${seconds} s to ${to}${then}`,
+  });
+}
+
+/** A call to a service that no agent serves right now: there is no other end to tell of, but who tries names is. */
+export function unservedNotice(
+  from: Attachment,
+  service: string,
+  nowMs: number,
+  kind: "token" | "implicit",
+): Noticed {
+  const name = cut(service);
+  return {
+    ...{
+      time: nowMs,
+      type: "unexpectedConnection",
+      severity: "warning",
+      effect: "prevent",
+      verdict: "dropped",
+    },
+    ...{ rule: { kind }, direction: "east-west", source: workloadEnd(from.group.id, from) },
+    deviation: { kind: "edge", observed: name, expected: "" },
+    message: cut(
+      `${from.group.id} called ${JSON.stringify(name)}, which nobody serves right now, and was refused`,
+    ),
   };
 }
 
@@ -118,6 +178,9 @@ function workloadEnd(name: string, attachment: Attachment | undefined): EventEnd
   };
 }
 
+/** What a visitor over a limit gets. */
+const LIMITED_STATUS = 429;
+
 const DEVIATION_WORDS: Readonly<Record<Deviation["kind"], string>> = {
   edge: "which it never did before",
   route: "a route that it never asked for before",
@@ -137,6 +200,9 @@ function messageOf(ends: PassageEnds, judgement: Judgement, deviation: Deviation
     : reason.kind === "rule"
     ? `which the rule ${reason.id} does not want`
     : "which is not allowed";
+  if (judgement.verdict === "forwarded") {
+    return cut(`${judgement.sourceName} ${what}, which the staged policy does not want`);
+  }
   const did = judgement.verdict === "dropped" ? "and was refused" : "and was let through";
   return cut(`${judgement.sourceName} ${what}, ${why}, ${did}`);
 }

@@ -28,6 +28,8 @@ import { Firewall } from "./firewall.ts";
 import { GatewayControl } from "./firewall_control.ts";
 import { EventCounts, totalsOf } from "./firewall_totals.ts";
 import { loadModel, loadPolicy, loadStaged } from "./load_policy.ts";
+import { Paced } from "./paced.ts";
+import { SaturationWatch } from "./saturation.ts";
 import { MODEL_STATE, PolicyKeeper } from "./policy_keeper.ts";
 import { openSinks } from "./sinks.ts";
 
@@ -38,6 +40,10 @@ export const STORE_FILE = "netwall.db";
 const TICK_MS = 1_000;
 /** How often the model is written down: what a crash loses of it is learned again. */
 const MODEL_SAVE_MS = 10_000;
+/** Of the time of the process: a hundred services whose routes are full take 0.3 s to write down. */
+const MODEL_SAVE_SHARE_MAX = 0.01;
+/** The same for looking whether a model is stable, which includes the promotion: 0.1 s for as many. */
+const PROMOTION_SHARE_MAX = 0.1;
 /** Edges, and flows, of one tick: the rest waits for the next. */
 const BOOK_ROWS_PER_TICK_MAX = 2_000;
 /** For sinks to send what they have when the gateway stops. */
@@ -89,6 +95,10 @@ class OpenedFirewall implements RunningFirewall {
   readonly #sinks: EventSink[];
   readonly #listeners = new Set<(message: StreamMessage) => void>();
   readonly #timers: ReturnType<typeof setInterval>[];
+  /** A large model is written down, and weighed, less often. */
+  readonly #saves = new Paced(MODEL_SAVE_SHARE_MAX);
+  readonly #promotions = new Paced(PROMOTION_SHARE_MAX);
+  readonly #saturation: SaturationWatch;
   #judgedAtMs = Date.now();
 
   constructor(options: OpenFirewallOptions, store: Store) {
@@ -121,6 +131,7 @@ class OpenedFirewall implements RunningFirewall {
       { learner, edges, flows, events, limiter, nowMs },
       { version: version.version, compiled: new CompiledPolicy(version.document) },
     );
+    this.#saturation = new SaturationWatch(this.firewall, learner);
     if (staged !== undefined) this.firewall.staged = new CompiledPolicy(staged);
     const keeper = new PolicyKeeper(
       {
@@ -148,7 +159,10 @@ class OpenedFirewall implements RunningFirewall {
     );
     this.#timers = [
       setInterval(() => this.#tick(), TICK_MS),
-      setInterval(() => this.#writer.state(MODEL_STATE, learner.snapshot()), MODEL_SAVE_MS),
+      setInterval(
+        () => this.#saves.run(() => this.#writer.state(MODEL_STATE, learner.snapshot())),
+        MODEL_SAVE_MS,
+      ),
     ];
     for (const timer of this.#timers) timer.unref();
   }
@@ -215,10 +229,11 @@ class OpenedFirewall implements RunningFirewall {
     });
     this.#judgedAtMs = nowMs;
     if (hasExpired) this.firewall.rejudge();
-    if (this.#options.config.learning.promote) this.#promote();
+    if (this.#options.config.learning.promote) this.#promotions.run(() => this.#promote());
   }
 
   #promote(): void {
+    this.#saturation.look(Date.now());
     try {
       this.control.promoteStable();
     } catch (error) {
@@ -247,7 +262,8 @@ class OpenedFirewall implements RunningFirewall {
   }
 
   #changed({ version, by, comment }: PolicyVersion, cut: number): void {
-    this.#judgedAtMs = Date.now();
+    // One that waits to be written is from before the change, and must not come after it.
+    this.#writer.state(MODEL_STATE, this.#learner.snapshot());
     this.#options.log.info("policy", { version, by, comment, cut });
     this.#tell({ kind: "policy", version });
     this.firewall.notice({

@@ -5,6 +5,7 @@
  * @module
  */
 import type { NetwallEvent } from "../events/event.ts";
+import type { Deniable } from "../http/forward_options.ts";
 import type { OpenEdge } from "../policy/edge_book.ts";
 import type { Flow, Judgement } from "../policy/flow.ts";
 import type { Attachment } from "../routing/registry.ts";
@@ -32,8 +33,14 @@ export interface PassageEnd {
 
 /** A flow that was judged. The firewall holds it until its end. */
 export interface Passage extends PassageEnds {
+  /** With the address that is dialled, once a name outside has been resolved. */
+  flow: Flow;
   /** The newest: a new policy judges what is open again. */
   judgement: Judgement;
+  /** Since 1970. */
+  readonly startedMs: number;
+  /** HTTP: what is under way. */
+  exchange: Deniable | undefined;
   /** Cuts it off. Set once there is something to cut. */
   deny: ((detail: string) => void) | undefined;
   /** A raw connection that stands, on the map. */

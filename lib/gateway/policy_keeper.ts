@@ -106,7 +106,10 @@ export class PolicyKeeper {
 
   /** @throws {ControlError} `unavailable`. */
   write<T>(write: (store: Store) => T): T {
-    return this.#guard("The change was not made, as it cannot be written down", write);
+    return this.#guard(
+      "The change was not made, as it cannot be written down",
+      (store) => store.atomically(() => write(store)),
+    );
   }
 
   /** @throws {ControlError} `unavailable`. */
@@ -125,6 +128,8 @@ export class PolicyKeeper {
     const version = this.write((store) => {
       const atMs = nowMs();
       if (model !== undefined) this.#keepModel(store, learner.snapshot());
+      // What is learned now is judged by it: a kill must not leave the policy without it, and refuse what is normal.
+      else store.putState(MODEL_STATE, learner.snapshot());
       const added = store.addPolicy({ atMs, by: by.name, comment: detail, document: checked.data });
       if (model !== undefined) store.putState(MODEL_STATE, model);
       this.audit(by, action, `version ${added.version}${detail === "" ? "" : `: ${detail}`}`);

@@ -69,6 +69,10 @@ class Forwarding implements StreamSink, Deniable {
     if (idleTimeoutMs > 0) this.#watchIdle(idleTimeoutMs);
   }
 
+  get status(): number {
+    return this.#status;
+  }
+
   deny(detail: string): void {
     if (!this.#settled) this.#stream?.reset("cancelled", detail);
     this.#fail("http_request_denied", detail);

@@ -83,6 +83,10 @@ class UpgradeForwarding implements StreamSink, Deniable {
     }
   }
 
+  get status(): number {
+    return this.#status;
+  }
+
   deny(detail: string): void {
     if (!this.#settled) this.#stream?.reset("cancelled", detail);
     this.#fail("http_request_denied", detail);

@@ -35,8 +35,6 @@ export interface CompiledRule {
 export interface CompiledHttp {
   readonly hosts: HostPatterns | undefined;
   readonly methods: ReadonlySet<string> | undefined;
-  /** The same in upper case: many targets take `delete` for DELETE. */
-  readonly looseMethods: ReadonlySet<string> | undefined;
   readonly paths: readonly PathPattern[] | undefined;
   /** Types, and `type/*` for all of one kind. */
   readonly contentTypes: ReadonlySet<string> | undefined;
@@ -63,7 +61,6 @@ function compileHttp({ hosts, methods, paths, contentTypes }: NonNullable<Policy
   return {
     hosts: hosts && new HostPatterns(hosts),
     methods: methods && new Set(methods),
-    looseMethods: methods && new Set(methods.map((method) => method.toUpperCase())),
     paths: paths?.map((text) => {
       const pattern = parsePathPattern(text);
       assert(pattern !== undefined, "the path of a rule is a pattern");
@@ -94,8 +91,8 @@ export class RequestReader {
 }
 
 /**
- * Whether a rule is about a flow whose ends match already. `some` when that depends on how the target reads the method,
- * the content type or the path.
+ * Whether a rule is about a flow whose ends match already. `some` when that depends on how the target reads the content
+ * type or the path.
  *
  * @param request Of an HTTP flow.
  */
@@ -113,20 +110,14 @@ export function matchRule(
   }
   if (rule.http === undefined) return "all";
   if (request === undefined) return "none";
-  const { hosts, paths, contentTypes } = rule.http;
-  const { host, contentType } = request.facts;
-  const method = matchMethod(rule.http, request.facts.method);
-  if (method === "none") return "none";
+  const { hosts, methods, paths, contentTypes } = rule.http;
+  const { method, host, contentType } = request.facts;
+  if (methods !== undefined && !methods.has(method)) return "none";
   const type = contentTypes === undefined ? "all" : matchContentType(contentTypes, contentType);
   if (type === "none") return "none";
   if (hosts !== undefined && !hosts.has(canonicalHost(host))) return "none";
   const path = paths === undefined ? "all" : matchPaths(paths, request.readings());
-  return path === "all" && (method === "some" || type === "some") ? "some" : path;
-}
-
-function matchMethod({ methods, looseMethods }: CompiledHttp, method: string): PathMatch {
-  if (methods === undefined || methods.has(method)) return "all";
-  return looseMethods!.has(method.toUpperCase()) ? "some" : "none";
+  return path === "all" ? type : path;
 }
 
 /** Of several types in one request some targets take the first and some the last: it may be each of them. */

@@ -10,6 +10,7 @@ import { z } from "zod";
 import { parseAddress } from "../egress/address_class.ts";
 import { isServiceName } from "../service_name.ts";
 import { GROUP_ID_CHARS_MAX, parseGroupId } from "./flow.ts";
+import type { Mode } from "./mode.ts";
 import { isPathPattern } from "./path_pattern.ts";
 
 export const POLICY_API_VERSION = "netwall/v1";
@@ -23,6 +24,8 @@ export const MODEL_EDGES_MAX = 20_000;
 export const OPERATIONS_PER_EDGE_MAX = 2_048;
 export const POLICY_BYTES_MAX = 16 << 20;
 
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
 const text = (charsMax: number): z.ZodString =>
   z.string().max(charsMax).regex(/^[^\p{Cc}]*$/u, "has control characters");
 const name = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, {
@@ -34,10 +37,8 @@ const mode = z.enum(["learn", "alert", "prevent"]);
 const effect = z.enum(["allow", "alert", "prevent"]);
 const serviceName = z.string().refine(isServiceName, "is no name of a service: write a name such as user-db");
 const namespace = z.string().refine(isServiceName, "is no namespace: write a name such as shop");
-const image = z.string().regex(
-  /^[\x21-\x7e]{1,513}$/,
-  "write an image without its tag, such as ghcr.io/acme/web",
-);
+const image = z.string().regex(/^[\x21-\x7e]{1,513}$/, "write an image such as ghcr.io/acme/web")
+  .refine((written) => !hasTag(written), "has a tag or digest, a group has none: leave it out");
 const port = z.int().min(1).max(65_535);
 const host = z.string().max(255).regex(/^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?$|^[0-9a-f:.]+$/, {
   message: "write a host name in lower case, *.NAME for all below it, or an address",
@@ -48,12 +49,23 @@ const groupId = z.string().max(GROUP_ID_CHARS_MAX).refine((id) => parseGroupId(i
   message: "write a group as NAMESPACE/IMAGE",
 });
 
+/** Whether a reference says which version of an image: policies are about all of them. */
+function hasTag(written: string): boolean {
+  return written.includes("@") || written.indexOf(":", written.lastIndexOf("/") + 1) >= 0;
+}
+
 /** Whether it is a network in the usual form: an address, a slash and a length. */
 function isCidr(written: string): boolean {
   const at = written.indexOf("/");
   const address = at < 0 ? undefined : parseAddress(written.slice(0, at));
   const length = written.slice(at + 1);
   return address !== undefined && /^(?:0|[1-9]\d{0,2})$/.test(length) && Number(length) <= address.bits;
+}
+
+/** RFC 9110 §9.1: methods are case-sensitive, so that one of these in small letters matches nothing that is sent. */
+function isMiswritten(method: string): boolean {
+  const upper = method.toUpperCase();
+  return upper !== method && METHODS.includes(upper);
 }
 
 /** Workloads, by what is given; nothing given is whatever there is: workloads, visitors and hosts outside. */
@@ -85,7 +97,10 @@ const ruleDestination = z.union([
 /** Conditions on the request; a rule that has them never matches a raw connection. */
 const httpConditions = z.strictObject({
   hosts: z.array(host).min(1).max(64).optional(),
-  methods: z.array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/)).min(1).max(64).optional(),
+  methods: z.array(
+    z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/, "is no method: write one such as GET")
+      .refine((method) => !isMiswritten(method), "methods are told apart by case: write GET, not get"),
+  ).min(1).max(64).optional(),
   paths: z.array(
     z.string().max(1024).regex(/^\/[\x21-\x7e]*$/, "write a path such as /api/{int} or /static/**")
       .refine(
@@ -166,7 +181,7 @@ export const policySchema = z.strictObject({
   kind: z.literal("Policy"),
   metadata: z.strictObject({ name: name.default("policy"), comment: text(512).optional() }).prefault({}),
   spec: z.strictObject({
-    defaultMode: mode.default("learn").describe("For groups that have none"),
+    defaultMode: mode.optional().describe("For groups that have none; left out, it stays as it is"),
     networks: z.record(name, z.array(cidr).min(1).max(NETWORK_CIDRS_MAX)).default({})
       .refine((networks) => Object.keys(networks).length <= NETWORKS_MAX, `at most ${NETWORKS_MAX} networks`)
       .refine(
@@ -217,7 +232,10 @@ export type PolicyMode = z.output<typeof modeSchema>;
 export type RateLimitRule = z.output<typeof rateLimitSchema>;
 export type ModelEdge = z.output<typeof modelEdgeSchema>;
 
+/** The mode of groups that have none, when nobody has said. */
+export const FIRST_MODE = "learn";
+
 /** The policy of a gateway that was never given one. */
-export function defaultPolicy(defaultMode: PolicyDocument["spec"]["defaultMode"] = "learn"): PolicyDocument {
+export function defaultPolicy(defaultMode: Mode = FIRST_MODE): PolicyDocument {
   return policySchema.parse({ apiVersion: POLICY_API_VERSION, kind: "Policy", spec: { defaultMode } });
 }

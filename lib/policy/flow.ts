@@ -32,7 +32,13 @@ export type Source =
 /** Where it goes: a service of a group, or a host outside by the name or address that the caller asked for. */
 export type Destination =
   | { readonly kind: "service"; readonly group: Group; readonly service: string }
-  | { readonly kind: "host"; readonly host: string; readonly port: number };
+  | {
+    readonly kind: "host";
+    readonly host: string;
+    readonly port: number;
+    /** The address that the name was resolved to, once that is known: rules for networks are about it too. */
+    readonly address?: string;
+  };
 
 /** What of a request is judged. */
 export interface HttpRequestFacts {

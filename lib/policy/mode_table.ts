@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PolicyDocument, PolicyMode } from "./document.ts";
+import { FIRST_MODE, type PolicyDocument, type PolicyMode } from "./document.ts";
 import { type Direction, DIRECTIONS, type Group } from "./flow.ts";
 import type { Mode } from "./mode.ts";
 
@@ -27,7 +27,7 @@ export class ModeTable {
 
   /** @param spec Of two entries for the same, the first holds. */
   constructor(spec: PolicyDocument["spec"]) {
-    this.#default = { mode: spec.defaultMode, origin: "default" };
+    this.#default = { mode: spec.defaultMode ?? FIRST_MODE, origin: "default" };
     for (const { namespace, image, direction, mode, origin } of spec.modes) {
       const key = keyOf(namespace, image, direction);
       if (!this.#byKey.has(key)) this.#byKey.set(key, { mode, origin });

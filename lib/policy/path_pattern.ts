@@ -118,7 +118,9 @@ export function readPath(path: string): readonly PathReading[] {
   const readings = [readingOf(sent.map(decodeOnce))];
   addReadings(readings, path);
   const withoutHost = path.replace(/^[/\\]{2,}[^/\\]*/, "");
-  if (withoutHost !== path) addReadings(readings, withoutHost.startsWith("/") ? withoutHost : `/${withoutHost}`);
+  if (withoutHost !== path) {
+    addReadings(readings, withoutHost.startsWith("/") ? withoutHost : `/${withoutHost}`);
+  }
   return readings;
 }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ModelEdge, PolicyDocument, PolicyMode } from "./document.ts";
+import { FIRST_MODE, type ModelEdge, type PolicyDocument, type PolicyMode } from "./document.ts";
 import { longestRun } from "./longest_run.ts";
 import { plainPolicy } from "./policy_yaml.ts";
 import { printable } from "../printable.ts";
@@ -48,7 +48,7 @@ interface Item {
 interface PlainPolicy {
   metadata?: object;
   spec: {
-    defaultMode: string;
+    defaultMode?: string;
     networks?: Record<string, string[]>;
     modes?: Record<string, unknown>[];
     rules?: Record<string, unknown>[];
@@ -60,7 +60,8 @@ interface PlainPolicy {
 /**
  * Compares two policies.
  *
- * @param after Without a model, as one that was written by hand, it leaves the model as it is: that is no change.
+ * @param after Without a model or a default mode, as one that was written by hand, it leaves them as they are: that is
+ *   no change.
  */
 export function diffPolicies(before: PolicyDocument, after: PolicyDocument): PolicyDiff {
   const [a, b] = [plainPolicy(before), plainPolicy(after)] as [PlainPolicy, PlainPolicy];
@@ -75,10 +76,9 @@ export function diffPolicies(before: PolicyDocument, after: PolicyDocument): Pol
         name: "metadata",
         fields: { ...b.metadata },
       }]),
-      ...changesOf("defaultMode", [{ name: "defaultMode", fields: { mode: a.spec.defaultMode } }], [{
-        name: "defaultMode",
-        fields: { mode: b.spec.defaultMode },
-      }]),
+      ...(b.spec.defaultMode === undefined
+        ? []
+        : changesOf("defaultMode", [modeItem(a.spec.defaultMode)], [modeItem(b.spec.defaultMode)])),
       ...changesOf("networks", networksOf(a), networksOf(b)),
       ...changesOf("modes", named(a.spec.modes ?? [], modeName), named(b.spec.modes ?? [], modeName)),
       ...changesOf("rules", ...rules),
@@ -89,6 +89,10 @@ export function diffPolicies(before: PolicyDocument, after: PolicyDocument): Pol
         : changesOf("model", named(a.model?.edges ?? [], edgeName), named(b.model.edges, edgeName))),
     ],
   };
+}
+
+function modeItem(mode: string = FIRST_MODE): Item {
+  return { name: "defaultMode", fields: { mode } };
 }
 
 function networksOf({ spec }: PlainPolicy): Item[] {

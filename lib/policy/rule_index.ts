@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { IpAddress } from "../egress/address_class.ts";
+import { type IpAddress, parseAddress } from "../egress/address_class.ts";
 import { assert } from "../assert.ts";
 import { type CompiledRule, compileRule, type RequestReader } from "./compiled_rule.ts";
 import type { PolicyRule } from "./document.ts";
@@ -53,7 +53,7 @@ class PathLists {
     if (request === undefined || this.#depths.length === 0) return;
     const count = request.readings().length;
     // What may mean anything may begin with anything.
-    if (count === 0) for (const list of this.#byPrefix.values()) visit(list);
+    if (count === 0) { for (const list of this.#byPrefix.values()) visit(list); }
     for (let reading = 0; reading < count; reading += 1) {
       for (const depth of this.#depths) {
         const key = request.prefixKey(reading, depth);
@@ -196,8 +196,9 @@ export class RuleIndex {
     for (const name of namesAbove(host, this.#suffixLabelsMax)) {
       this.#suffixes.get(name)?.visit(to.port, source, request, visit);
     }
-    if (host.address === undefined) return;
-    for (let node = this.#cidrs.deepest(host.address); node !== undefined; node = node.parent) {
+    const address = host.address ?? (to.address === undefined ? undefined : parseAddress(to.address));
+    if (address === undefined) return;
+    for (let node = this.#cidrs.deepest(address); node !== undefined; node = node.parent) {
       node.value.visit(to.port, source, request, visit);
     }
   }

@@ -1,7 +1,8 @@
 /**
  * Events that wait to be written: bounded in number and in memory, each in its newest state.
  *
- * When there is no room, the oldest of the traffic that was let through goes first: what was denied is the evidence.
+ * When there is no room, the oldest of the traffic that was let through goes first: what was denied is the evidence,
+ * and what is of no traffic at all, as a change of the policy or an alarm, comes rarely and is wanted most.
  *
  * @module
  */
@@ -23,7 +24,7 @@ interface Waiting {
 export class EventQueue {
   readonly #countMax: number;
   /** By id, in the order of `seq`. */
-  readonly #denied = new Map<string, Waiting>();
+  readonly #evidence = new Map<string, Waiting>();
   readonly #allowed = new Map<string, Waiting>();
   #bytes = 0;
 
@@ -33,7 +34,7 @@ export class EventQueue {
   }
 
   get size(): number {
-    return this.#denied.size + this.#allowed.size;
+    return this.#evidence.size + this.#allowed.size;
   }
 
   /** About how much memory they hold. */
@@ -50,11 +51,11 @@ export class EventQueue {
   put(event: NetwallEvent): number {
     this.#remove(event.id);
     const waiting = { event, bytes: bytesOf(event) };
-    (event.verdict === "dropped" ? this.#denied : this.#allowed).set(event.id, waiting);
+    (isEvidence(event) ? this.#evidence : this.#allowed).set(event.id, waiting);
     this.#bytes += waiting.bytes;
     let lost = 0;
     while (this.size > this.#countMax || this.#bytes > QUEUED_BYTES_MAX) {
-      const [oldest] = this.#allowed.size > 0 ? this.#allowed.keys() : this.#denied.keys();
+      const [oldest] = this.#allowed.size > 0 ? this.#allowed.keys() : this.#evidence.keys();
       if (oldest === undefined) break;
       this.#remove(oldest);
       lost++;
@@ -64,9 +65,9 @@ export class EventQueue {
 
   /** The first ones in the order of `seq`. They stay until they are settled. */
   first(count: number): NetwallEvent[] {
-    const denied = this.#denied.values().take(count);
+    const evidence = this.#evidence.values().take(count);
     const allowed = this.#allowed.values().take(count);
-    return [...denied, ...allowed].map(({ event }) => event).toSorted((a, b) => a.seq - b.seq).slice(
+    return [...evidence, ...allowed].map(({ event }) => event).toSorted((a, b) => a.seq - b.seq).slice(
       0,
       count,
     );
@@ -78,11 +79,15 @@ export class EventQueue {
   }
 
   #remove(id: string): void {
-    for (const waiting of [this.#denied, this.#allowed]) {
+    for (const waiting of [this.#evidence, this.#allowed]) {
       this.#bytes -= waiting.get(id)?.bytes ?? 0;
       waiting.delete(id);
     }
   }
+}
+
+function isEvidence({ verdict, direction }: NetwallEvent): boolean {
+  return verdict === "dropped" || direction === undefined;
 }
 
 /** A character takes up to two bytes. Only the texts that strangers choose can be long. */

@@ -51,8 +51,19 @@ export class MemoryStore implements Store {
 
   events(query: EventQuery): Page<NetwallEvent> {
     this.#check();
-    const found = [...this.#events.values()].filter((event) => eventMatches(event, query));
-    return pageOf(found, query.limit, ({ id }) => id, query.before);
+    const { before, looksMax = Infinity } = query;
+    const sorted = [...this.#events.values()].filter(({ id }) => before === undefined || id < before)
+      .toSorted((a, b) => a.id < b.id ? 1 : -1);
+    const looked = sorted.slice(0, looksMax);
+    const page = pageOf(
+      looked.filter((event) => eventMatches(event, query)),
+      query.limit,
+      ({ id }) => id,
+      before,
+    );
+    // It was not looked any further: where to go on is where that was.
+    const floor = looked.length === looksMax ? looked.at(-1)?.id : undefined;
+    return page.next !== undefined || floor === undefined ? page : { ...page, next: floor };
   }
 
   event(id: string): NetwallEvent | undefined {
@@ -130,6 +141,23 @@ export class MemoryStore implements Store {
   audits(limit: number, before?: number): Page<AuditEntry> {
     this.#check();
     return pageOf(this.#audits, limit, ({ id }) => id, before);
+  }
+
+  atomically<T>(work: () => T): T {
+    this.#check();
+    const maps = [this.#events, this.#edges, this.#flows, this.#states] as Map<string, unknown>[];
+    const before = maps.map((map) => new Map(map));
+    const [policies, audits, lastSeq] = [this.#policies, [...this.#audits], this.#lastSeq];
+    try {
+      return work();
+    } catch (error) {
+      maps.forEach((map, index) => {
+        map.clear();
+        for (const [key, value] of before[index]!) map.set(key, value);
+      });
+      [this.#policies, this.#audits, this.#lastSeq] = [policies, audits, lastSeq];
+      throw error;
+    }
   }
 
   putState(name: string, text: string): void {

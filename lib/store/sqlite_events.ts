@@ -62,6 +62,7 @@ export class SqliteEvents {
   readonly #oldest: StatementSync;
   readonly #delete: StatementSync;
   readonly #deleteBody: StatementSync;
+  readonly #floor: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -86,6 +87,7 @@ export class SqliteEvents {
     this.#oldest = database.prepare("SELECT place, time FROM events ORDER BY time LIMIT ?");
     this.#delete = database.prepare("DELETE FROM events WHERE place = ?");
     this.#deleteBody = database.prepare("DELETE FROM event_bodies WHERE place = ?");
+    this.#floor = database.prepare("SELECT id FROM events WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?");
   }
 
   put(events: readonly NetwallEvent[]): void {
@@ -107,6 +109,9 @@ export class SqliteEvents {
       values.push(...given);
     };
     if (query.before !== undefined) where("id < ?", query.before);
+    const { looksMax } = query;
+    const floor = looksMax === undefined ? undefined : this.#floorOf(query.before, looksMax);
+    if (floor !== undefined) where("id >= ?", floor);
     // The + keeps the walk off the index over the time: its order would have to be sorted away.
     if (query.sinceMs !== undefined) where("+time >= ?", query.sinceMs);
     if (query.untilMs !== undefined) where("+time < ?", query.untilMs);
@@ -125,7 +130,16 @@ export class SqliteEvents {
     ).all(...values, limit + 1);
     const items = rows.slice(0, limit).map(eventOf);
     const last = items.at(-1);
-    return rows.length > limit && last !== undefined ? { items, next: last.id } : { items };
+    if (rows.length > limit && last !== undefined) return { items, next: last.id };
+    // It was not looked any further: where to go on is where that was.
+    return floor === undefined ? { items } : { items, next: floor };
+  }
+
+  /** The id of the last event that is looked at; `undefined` when there are fewer. */
+  #floorOf(before: string | undefined, looksMax: number): string | undefined {
+    // Greater than every id: they are of digits and small letters.
+    const row = this.#floor.get(before ?? "~", looksMax - 1);
+    return row === undefined ? undefined : String(row["id"]);
   }
 
   one(id: string): NetwallEvent | undefined {

@@ -58,12 +58,16 @@ class SqliteStore implements Store {
   /** By their text: all but those of events are few and short. */
   readonly #statements = new Map<string, StatementSync>();
   readonly #retention: SqliteRetention;
+  /** Of the file that is open. */
+  readonly #inode: number | undefined;
+  #isWriting = false;
 
   constructor(path: string, database: DatabaseSync) {
     this.#path = path;
     this.#database = database;
     this.#events = new SqliteEvents(database);
     this.#retention = new SqliteRetention(database, this.#events);
+    this.#inode = inodeOf(path);
   }
 
   putEvents(events: readonly NetwallEvent[]): void {
@@ -142,7 +146,8 @@ class SqliteStore implements Store {
       const document = policySchema.safeParse(JSON.parse(String(row["document"])));
       if (document.success) return { ...head, document: document.data };
       throw new StoreError(
-        `Cannot read version ${head.version} of the policy in ${this.#path}: it is damaged, apply another one`,
+        `Cannot read version ${head.version} of the policy in ${this.#path}: it is damaged, ` +
+          (version === undefined ? "move the file away to begin with an empty one" : "take another version"),
         "corrupt",
         { cause: document.error },
       );
@@ -167,6 +172,10 @@ class SqliteStore implements Store {
   audits(limit: number, before?: number): Page<AuditEntry> {
     const sql = "SELECT json FROM audits WHERE id < ? ORDER BY id DESC LIMIT ?";
     return this.#page<AuditEntry>(sql, limit, before, ({ id }) => id);
+  }
+
+  atomically<T>(work: () => T): T {
+    return this.#write(work, true);
   }
 
   putState(name: string, text: string): void {
@@ -224,9 +233,22 @@ class SqliteStore implements Store {
     }
   }
 
+  /** A file that was deleted takes all that is written and gives none of it back: nobody would ever notice. */
+  #checkPlace(): void {
+    if (this.#inode === inodeOf(this.#path)) return;
+    throw new StoreError(
+      `Cannot write to the store ${this.#path}: its file was moved or deleted, put it back or restart the gateway`,
+      "io",
+    );
+  }
+
   /** @param onDisk Whether it returns only when the disk has it; costs an fsync. */
   #write<T>(work: () => T, onDisk = false): T {
+    // Part of what is written all or none: whoever began that ends it.
+    if (this.#isWriting) return work();
+    this.#isWriting = true;
     try {
+      this.#checkPlace();
       if (onDisk) this.#database.exec("PRAGMA synchronous = FULL");
       this.#database.exec("BEGIN IMMEDIATE");
       const result = work();
@@ -236,12 +258,18 @@ class SqliteStore implements Store {
       rollBack(this.#database);
       throw storeError("write to", this.#path, error);
     } finally {
+      this.#isWriting = false;
       if (onDisk && this.#database.isOpen) this.#database.exec("PRAGMA synchronous = NORMAL");
     }
   }
 }
 
 type Row = Record<string, unknown>;
+
+/** `undefined` when there is no such file. */
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
 
 function parsed<T>(row: Row): T {
   return JSON.parse(String(row["json"])) as T;

@@ -29,6 +29,13 @@ export class StoreError extends Error {
   }
 }
 
+/** Whatever a store throws is a fault of it: what is on the data path must not end for a bug in there. */
+export function storeErrorOf(cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new StoreError(`Cannot write to the store: ${text}`, "io", { cause });
+}
+
 /** What to look for; all that is given must hold. Texts are compared whole. */
 export interface EventQuery {
   /** The last time of the event is this or later. */
@@ -50,6 +57,11 @@ export interface EventQuery {
   readonly before?: string;
   /** From 1 to `PAGE_MAX`. */
   readonly limit: number;
+  /**
+   * How many events are looked at, found or not: a bound on how long the call holds the loop. Then a page may be
+   * short, or empty, and still have a `next`. @default all
+   */
+  readonly looksMax?: number;
 }
 
 export const PAGE_MAX = 1_000;
@@ -127,6 +139,13 @@ export interface Store {
   addAudit(entry: Omit<AuditEntry, "id">): AuditEntry;
   /** Newest first. */
   audits(limit: number, before?: number): Page<AuditEntry>;
+
+  /**
+   * Writes several things, all or none of them; they are on the disk when it returns. Reading in between sees them.
+   *
+   * @param work Calls of this store alone; what it throws undoes them. It is not to wait for anything.
+   */
+  atomically<T>(work: () => T): T;
 
   /** A text under a name: the model, the staged policy. */
   putState(name: string, text: string): void;

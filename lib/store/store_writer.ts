@@ -11,7 +11,8 @@ import type { NetwallEvent } from "../events/event.ts";
 import type { EdgeRecord, FlowRecord } from "../policy/record.ts";
 import { EventQueue, EVENTS_QUEUED_MAX } from "./event_queue.ts";
 import { flowKey } from "./query.ts";
-import { type Retention, type Store, StoreError } from "./store.ts";
+import { type Clocks, SetClock } from "./set_clock.ts";
+import { type Retention, type Store, type StoreError, storeErrorOf } from "./store.ts";
 
 /** How long a change may wait before it is written. */
 export const FLUSH_MS = 200;
@@ -58,6 +59,8 @@ export interface StoreWriterOptions {
   retention?(): Retention;
   /** How often it is looked whether there is something to delete. @default 10,000 */
   readonly pruneMs?: number;
+  /** @default those of the process */
+  readonly clocks?: Clocks;
   /** How many events may wait. @default EVENTS_QUEUED_MAX */
   readonly eventsQueuedMax?: number;
 }
@@ -81,10 +84,12 @@ export class StoreWriter {
   #pruneTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #pruneMs: number;
   #isClosed = false;
+  readonly #clock: SetClock;
 
   /** @throws {StoreError} When the store cannot say what its last `seq` was. */
   constructor(store: Store, options: StoreWriterOptions) {
     this.#store = store;
+    this.#clock = new SetClock(options.clocks);
     this.#options = options;
     this.#events = new EventQueue(options.eventsQueuedMax ?? EVENTS_QUEUED_MAX);
     const lastSeq = store.lastSeq();
@@ -231,7 +236,7 @@ export class StoreWriter {
       write([first, ...rest]);
       return this.#healed();
     } catch (cause) {
-      const error = faultOf(cause);
+      const error = storeErrorOf(cause);
       if (error.code !== "io" || !this.#probe()) return this.#failed(error);
     }
     // The store works: something in there is not to be stored. It must not keep all others out for ever.
@@ -283,16 +288,9 @@ export class StoreWriter {
     const retention = this.#options.retention?.();
     if (retention === undefined || this.#fault !== undefined) return 0;
     try {
-      return this.#store.prune(retention);
+      return this.#store.prune({ ...retention, beforeMs: retention.beforeMs - this.#clock.leapMs() });
     } catch {
       return 0;
     }
   }
-}
-
-/** Whatever a store throws is a fault of it: what is on the data path must not end for a bug in there. */
-function faultOf(cause: unknown): StoreError {
-  if (cause instanceof StoreError) return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError(`Cannot write to the store: ${text}`, "io", { cause });
 }

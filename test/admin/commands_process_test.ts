@@ -100,3 +100,19 @@ test.each(RUNTIMES)("%s: a policy goes through pipes whole", async (_, command) 
     /^netwall-gateway: The policy has faults, nothing was changed\nstandard input.*: /,
   );
 });
+
+test.each(RUNTIMES)("%s: an export is whole at a pipe, and fails on a full disk", async (_, command) => {
+  const text = `${"- a line of a policy\n".repeat(30_000)}# the end\n`;
+  admin.answers.set("GET policy.yaml", (_, outgoing) => {
+    outgoing.writeHead(200, { "Content-Type": "application/yaml" });
+    outgoing.end(text);
+  });
+  const line = [...command, "policy", "export", "--admin", admin.address].join(" ");
+  // The reader begins late, as one behind a network may: by then more waits than a pipe holds.
+  const late = processes.start(["sh", "-c", `${line} | (sleep 0.3; wc -c)`], { env });
+  expect((await late.exit).code).toBe(0);
+  expect(Number(late.stdout())).toBe(text.length);
+  const full = processes.start(["sh", "-c", `${line} > /dev/full`], { env });
+  expect((await full.exit).code).toBe(1);
+  expect(full.stderr()).toContain("Cannot write to standard output: the disk is full");
+});

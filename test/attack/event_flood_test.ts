@@ -5,7 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import { MERGE_MS, type NetwallEvent, type Noticed } from "../../lib/events/event.ts";
-import { COARSE_KEYS_MAX, EventLog, MERGE_KEYS_MAX, SOURCE_KEYS_MAX } from "../../lib/events/event_log.ts";
+import { COARSE_KEYS_MAX, EventLog, SOURCE_KEYS_MAX, VISITOR_KEYS_MAX } from "../../lib/events/event_log.ts";
 import { MemoryStore } from "../../lib/store/memory_store.ts";
 import { StoreError } from "../../lib/store/store.ts";
 import { StoreWriter } from "../../lib/store/store_writer.ts";
@@ -71,22 +71,22 @@ test("one address with endless routes and hosts makes SOURCE_KEYS_MAX events and
   expect(total(newest.values())).toBe(requests);
 });
 
-test("endless addresses fill the table and then share an event; what is known keeps its own", () => {
+test("endless addresses fill the share of visitors and then share an event; what is known keeps its own", () => {
   const flood = floodOf();
   const { log, newest } = flood;
   const victim = log.notice(denied("198.51.100.7", "/admin", 0));
-  const requests = MERGE_KEYS_MAX + 6_000;
+  const requests = VISITOR_KEYS_MAX + 6_000;
   for (let index = 0; index < requests; index++) {
-    log.notice(denied(`2001:db8::${index.toString(16)}`, "/", index));
+    log.notice(denied(`2001:db8:${index.toString(16)}::1`, "/", index));
   }
   expect(log.notice(denied("198.51.100.7", "/admin", 0))).toMatchObject({ id: victim.id, count: 2 });
   log.flush();
-  expect(newest.size).toBeLessThanOrEqual(MERGE_KEYS_MAX + COARSE_KEYS_MAX);
+  expect(newest.size).toBeLessThanOrEqual(VISITOR_KEYS_MAX + COARSE_KEYS_MAX);
   expect(total(newest.values())).toBe(requests + 2);
   // What many addresses share names none of them.
   const shared = [...newest.values()].filter(({ source }) => source?.ip === undefined);
   expect(shared).toHaveLength(1);
-  expect(total(shared)).toBe(requests + 1 - MERGE_KEYS_MAX);
+  expect(total(shared)).toBe(requests + 1 - VISITOR_KEYS_MAX);
   // When the flood is over, strangers are told apart again.
   flood.clockMs += MERGE_MS;
   const after = log.notice({ ...denied("203.0.113.1", "/", 0), time: flood.clockMs });

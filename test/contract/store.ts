@@ -156,6 +156,33 @@ function eventTests(open: () => Store): void {
     expect(store.event("none")).toBeUndefined();
   });
 
+  test("looks at no more than it may, and says from where to go on", () => {
+    const store = open();
+    store.putEvents(
+      Array.from(
+        { length: 25 },
+        (_, index) => eventAt(index + 1, { effect: index === 2 || index === 21 ? "prevent" : "alert" }),
+      ),
+    );
+    const walk = (query: EventQuery): number[][] => {
+      const pages: number[][] = [];
+      for (let before: string | undefined, calls = 0; calls < 50; calls++) {
+        const page = store.events(before === undefined ? query : { ...query, before });
+        pages.push(page.items.map(({ seq }) => seq));
+        if (page.next === undefined) return pages;
+        before = page.next;
+      }
+      throw new Error("It goes on for ever");
+    };
+    expect(walk({ limit: 9, effect: "prevent", looksMax: 10 })).toEqual([[22], [], [3]]);
+    expect(walk({ limit: 1, effect: "prevent", looksMax: 25 }).flat()).toEqual([22, 3]);
+    expect(walk({ limit: 9, type: "modelStable", looksMax: 7 }).flat()).toEqual([]);
+    const all = Array.from({ length: 25 }, (_, index) => 25 - index);
+    for (const looksMax of [1, 2, 3, 24, 25, 26]) {
+      for (const limit of [1, 4, 30]) expect(walk({ limit, looksMax }).flat()).toEqual(all);
+    }
+  });
+
   test("keeps hostile texts and great numbers", () => {
     const store = open();
     const events = HOSTILE_TEXTS.map((text, index) =>
@@ -365,6 +392,37 @@ function recordTests(open: () => Store): void {
 }
 
 function policyTests(open: () => Store): void {
+  test("writes several things all or none", () => {
+    const store = open();
+    const version = { atMs: 1, by: "alice", comment: "", document: defaultPolicy() };
+    const audit = { atMs: 1, by: "alice", role: "operator", action: "policy.apply", detail: "" };
+    const number = store.atomically(() => {
+      const added = store.addPolicy(version);
+      store.putState("model", "one");
+      expect(store.state("model")).toBe("one");
+      store.addAudit(audit);
+      return added.version;
+    });
+    expect([number, store.policy()?.version, store.audits(9).items.length]).toEqual([1, 1, 1]);
+    const failing = (): void =>
+      store.atomically(() => {
+        store.addPolicy(version);
+        store.putState("model", "two");
+        store.putEvents([eventAt(9)]);
+        store.addAudit(audit);
+        throw new StoreError("The disk is full", "full");
+      });
+    expect(failing).toThrow("disk is full");
+    expect([store.policy()?.version, store.state("model"), store.audits(9).items.length]).toEqual([
+      1,
+      "one",
+      1,
+    ]);
+    expect([store.event(eventAt(9).id), store.lastSeq()]).toEqual([undefined, 0]);
+    // What comes after is as if nothing had been.
+    expect([store.addPolicy(version).version, store.addAudit(audit).id]).toEqual([2, 2]);
+  });
+
   test("versions count from 1, are never changed, and come in pages without their documents", () => {
     const store = open();
     expect(store.policy()).toBeUndefined();

@@ -189,7 +189,6 @@ describe("formatPolicy()", () => {
     expect(text.replace(/^#.*\n/gm, "")).toBe(`apiVersion: netwall/v1
 kind: Policy
 spec:
-  defaultMode: learn
   networks:
     "1": ["fd00::/8"]
     "on": [10.0.0.0/8]
@@ -249,7 +248,7 @@ model:
   test("plainPolicy() is what JSON should be made of", () => {
     const document = policyOf({ rules: [{ id: "a", effect: "allow" }] });
     expect(JSON.stringify(plainPolicy(document))).toBe(
-      '{"apiVersion":"netwall/v1","kind":"Policy","spec":{"defaultMode":"learn","rules":[{"id":"a","effect":"allow"}]}}',
+      '{"apiVersion":"netwall/v1","kind":"Policy","spec":{"rules":[{"id":"a","effect":"allow"}]}}',
     );
   });
 });

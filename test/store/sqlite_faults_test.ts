@@ -4,7 +4,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
@@ -40,6 +40,33 @@ function faultOf(path: string, name = "It"): StoreError {
   }
   throw new Error(`${name} opened`);
 }
+
+describe("a file that goes away while it is open", () => {
+  const audit = { atMs: 1, by: "alice", role: "operator", action: "mode.set", detail: "" };
+
+  test("is told with the next write, and taken again when it is back", () => {
+    const path = join(processes.folder("store"), "netwall.db");
+    const store = openSqliteStore(path);
+    store.putEvents([eventAt(1)]);
+    renameSync(path, `${path}.away`);
+    const writes = [
+      (): unknown => store.putEvents([eventAt(2)]),
+      (): unknown => store.putState("model", ""),
+      (): unknown => store.addAudit(audit),
+      (): unknown => store.atomically(() => store.addAudit(audit)),
+    ];
+    for (const write of writes) expect(write).toThrow("moved or deleted");
+    // Another file by that name is not the one that is open.
+    writeFileSync(path, "");
+    for (const write of writes) expect(write).toThrow("moved or deleted");
+    renameSync(`${path}.away`, path);
+    for (const write of writes) write();
+    store.close();
+    const again = openSqliteStore(path);
+    expect([again.lastSeq(), again.audits(9).items.length]).toEqual([2, 2]);
+    again.close();
+  });
+});
 
 describe("a file that is no store", () => {
   const damages: readonly (readonly [string, (path: string) => void])[] = [

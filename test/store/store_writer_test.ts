@@ -261,6 +261,35 @@ describe("StoreWriter", () => {
     writer.close();
   });
 
+  test("deletes nothing for an age that a clock which was set forward gives it", async () => {
+    const [hourMs, dayMs] = [3_600_000, 86_400_000];
+    // How far the time of day goes on while a second passes, and what is deleted then is older than.
+    const cases: readonly (readonly [number, number])[] = [
+      [1_000, 1_000],
+      [hourMs, hourMs],
+      [-dayMs, -dayMs],
+      [30 * dayMs, 1_000],
+      [3_650 * dayMs, 1_000],
+    ];
+    let compared = 0;
+    for (const [setMs, wantedMs] of cases) {
+      let [now, passed] = [0, 0];
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const store = new FaultyStore();
+      store.onPrune = resolve;
+      const { writer } = rigOf({
+        ...{ pruneMs: 1, clocks: { dayMs: () => now, steadyMs: () => passed } },
+        retention: () => ({ beforeMs: now, bytesMax: 7 }),
+      }, store);
+      [now, passed] = [setMs, 1_000];
+      await promise;
+      expect(store.pruned[0]).toEqual({ beforeMs: wantedMs, bytesMax: 7 });
+      writer.close();
+      compared++;
+    }
+    expect(compared).toBe(cases.length);
+  });
+
   test("nothing is taken after close(), and all of it is counted", () => {
     const { store, writer } = rigOf();
     writer.close();

@@ -49,7 +49,7 @@ export function startFirewall(
   data?: string,
 ): Promise<RunningGateway> {
   return startGateway(processes, runtime, {
-    args: ["--admin", "127.0.0.1:0", "--route", "*=web", ...args],
+    args: [...(args.includes("--admin") ? [] : ["--admin", "127.0.0.1:0"]), "--route", "*=web", ...args],
     ...(data === undefined ? {} : { data }),
   });
 }
@@ -72,15 +72,20 @@ export class Operator {
     this.#token = token ?? readFileSync(join(gateway.data, "admin-token"), "utf8").trim();
   }
 
+  /** What goes with every call. */
+  get authorization(): string {
+    return `Bearer ${this.#token}`;
+  }
+
   /** @param path Below `/api/v1/`. */
   async ask(method: string, path: string, body?: unknown): Promise<AdminAnswer> {
     const answer = await fetch(`http://${this.#gateway.addresses["admin"]}/api/v1/${path}`, {
       method,
-      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+      headers: { authorization: this.authorization, "content-type": "application/json" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await answer.text();
-    const isJson = /json/.test(answer.headers.get("content-type") ?? "");
+    const isJson = /[/+]json\b/.test(answer.headers.get("content-type") ?? "");
     return { status: answer.status, body: isJson ? JSON.parse(text) : text };
   }
 
@@ -108,17 +113,17 @@ export class Operator {
     return (await this.get(`events?limit=1000${query}`)).items;
   }
 
-  /** Waits for an event in the store. */
-  async event(what: string, isIt: (event: NetwallEvent) => boolean): Promise<NetwallEvent> {
+  /** Waits for an event in the store. @param query Narrows what is looked at, such as `&type=storeFault`. */
+  async event(what: string, isIt: (event: NetwallEvent) => boolean, query = ""): Promise<NetwallEvent> {
     try {
       const found = await eventually(
-        async () => (await this.events()).find(isIt),
+        async () => (await this.events(query)).find(isIt),
         (one) => one !== undefined,
       );
       return found!;
     } catch {
-      const told = (await this.events()).map(({ type, verdict, count, message }) =>
-        `${type} ${verdict} ${count} ${message}`
+      const told = (await this.events(query)).slice(0, 20).map(({ type, verdict, count, message }) =>
+        `${type} ${verdict} ${count} ${message.slice(0, 120)}`
       );
       throw new Error(`There is no event of ${what}, only:\n${told.join("\n")}`);
     }
