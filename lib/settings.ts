@@ -24,6 +24,10 @@ export interface FlagMeta {
   readonly switch?: boolean | undefined;
   /** On a key: true for an argument without a flag. It has no environment name. */
   readonly positional?: boolean | undefined;
+  /** On a key: false for a flag that is of one call alone and has no environment name. @default true */
+  readonly environment?: boolean | undefined;
+  /** On a key: a value of this form in the environment is meant for another program, and as if it were not set. */
+  readonly environmentNot?: RegExp | undefined;
   /** On a section: what its flags begin with, such as `log-`. */
   readonly flagPrefix?: string | undefined;
 }
@@ -34,10 +38,13 @@ export interface Setting {
   readonly path: readonly string[];
   /** The flag without its dashes, or for a positional the name of its key. */
   readonly flag: string;
-  /** Its environment name, or `undefined` for a positional. */
+  /** Its environment name, or `undefined` when it has none. */
   readonly environment: string | undefined;
+  readonly environmentNot: RegExp | undefined;
   readonly kind: "value" | "switch" | "list";
   readonly positional: boolean;
+  /** Whether it must be given: it has no default and may not be left out. */
+  readonly required: boolean;
   readonly metavar: string;
   readonly description: string;
   /** The default as it would be written, or `undefined` when there is none to show. */
@@ -57,6 +64,18 @@ export function settingsOf(schema: z.ZodObject): Setting[] {
   const flags = new Set(settings.map((setting) => setting.flag));
   assert(flags.size === settings.length, "every setting of a schema has a flag of its own");
   return settings;
+}
+
+/**
+ * Settings of one call of a command: flags without environment names, as `NETWALL_LIMIT` says nothing of what it
+ * limits, and would hold for each command that has such a flag.
+ */
+export function flagsOnly<S extends z.core.$ZodLooseShape>(shape: S): S {
+  const plain = Object.entries(shape).map(([key, value]) => [
+    key,
+    (value as z.ZodType).meta({ environment: false }),
+  ]);
+  return Object.fromEntries(plain) as S;
 }
 
 /** The environment names of a schema. */
@@ -79,9 +98,11 @@ function collect(schema: z.ZodObject, path: string[], prefix: string): Setting[]
     return [{
       path: at,
       flag,
-      environment: positional ? undefined : environmentName(flag),
+      environment: positional || shape.meta.environment === false ? undefined : environmentName(flag),
+      environmentNot: shape.meta.environmentNot,
       kind: shape.list ? "list" : shape.meta.switch ? "switch" : "value",
       positional,
+      required: !shape.optional,
       metavar: shape.meta.metavar ?? "VALUE",
       description: shape.meta.description ?? "",
       defaultText: shape.defaultText,
@@ -97,21 +118,26 @@ export function environmentName(flag: string): string {
 interface Shape {
   meta: FlagMeta;
   list: boolean;
+  optional: boolean;
   section: z.ZodObject | undefined;
   defaultText: string | undefined;
 }
 
 /** Takes the wrappers off a schema. What an outer one says about itself is kept over what an inner one says. */
 function shapeOf(schema: z.ZodType): Shape {
-  const shape: Shape = { meta: {}, list: false, section: undefined, defaultText: undefined };
+  const shape: Shape = {
+    ...{ meta: {}, list: false, optional: false, section: undefined, defaultText: undefined },
+  };
   let at: unknown = schema;
   for (;;) {
     if (!(at instanceof z.ZodType)) return shape;
     shape.meta = { ...z.globalRegistry.get(at), ...shape.meta };
     if (at instanceof z.ZodDefault || at instanceof z.ZodPrefault) {
       shape.defaultText ??= textOf(at.def.defaultValue);
+      shape.optional = true;
       at = at.unwrap();
     } else if (at instanceof z.ZodOptional || at instanceof z.ZodReadonly) {
+      shape.optional ||= at instanceof z.ZodOptional;
       at = at.unwrap();
     } else if (at instanceof z.ZodArray) {
       shape.list = true;

@@ -100,9 +100,21 @@ export class AdminClient {
    * @throws {AdminClientError} All codes; `failed` too when the answer has another shape.
    */
   async json<S extends z.ZodType>(request: AdminRequest, schema: S): Promise<z.output<S>> {
-    const text = await this.text(request);
-    const result = schema.safeParse(parseJson(text));
-    if (result.success) return result.data;
+    return (await this.answer(request, schema)).value;
+  }
+
+  /**
+   * The same, and the answer as it came: for programs that know of more than this one looks at.
+   *
+   * @throws {AdminClientError} As `json`.
+   */
+  async answer<S extends z.ZodType>(
+    request: AdminRequest,
+    schema: S,
+  ): Promise<{ value: z.output<S>; raw: unknown }> {
+    const raw = parseJson(await this.text(request));
+    const result = schema.safeParse(raw);
+    if (result.success) return { value: result.data, raw };
     const field = result.error.issues[0]?.path.join(".") ?? "";
     throw foreignAnswer(this.at, `${field === "" ? "it is" : `${printable(field)} is`} not as expected`);
   }
@@ -175,7 +187,8 @@ export class AdminClient {
     if (status >= 200 && status < 300) return answer;
     const text = await readText(answer, PROBLEM_BYTES_MAX).catch(() => "");
     const contentType = String(answer.headers["content-type"] ?? "");
-    throw refusal(this.at, { status, contentType, text, bodyName: request.bodyName });
+    const isChange = method === "PUT";
+    throw refusal(this.at, { status, contentType, text, bodyName: request.bodyName, isChange });
   }
 }
 

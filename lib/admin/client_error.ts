@@ -59,11 +59,13 @@ export interface BadAnswer {
   readonly text: string;
   /** What was sent, such as the name of a file. */
   readonly bodyName: string | undefined;
+  /** Whether it would have changed something. */
+  readonly isChange: boolean;
 }
 
 /** What a bad answer says. @param at The address, as messages name it. */
 export function refusal(at: string, answer: BadAnswer): AdminClientError {
-  const { status, contentType, text, bodyName } = answer;
+  const { status, contentType, text, bodyName, isChange } = answer;
   if (status === 401) {
     return new AdminClientError(
       `The gateway at ${at} does not take this admin token: give another with --admin-token-file FILE or ` +
@@ -82,7 +84,9 @@ export function refusal(at: string, answer: BadAnswer): AdminClientError {
     }
     return new AdminClientError(
       [
-        bodyName === undefined ? `The gateway at ${at} said no: ${said}` : `Nothing was changed: ${said}`,
+        bodyName === undefined || !isChange
+          ? `The gateway at ${at} said no: ${said}`
+          : `Nothing was changed: ${said}`,
         ...lines,
       ].join("\n"),
       "invalid",
@@ -137,7 +141,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function reasonOf(code: string, message: string): string {
   const known = REASONS[code];
-  return known === undefined ? `${cutText(message, 160)} (${printable(code)})` : `${known} (${code})`;
+  return known ?? `${cutText(message, 160)} (${printable(code)})`;
 }
 
 function faultLine(

@@ -71,6 +71,8 @@ export interface Applied {
   readonly version: PolicyVersion;
   /** Streams that were open and are denied now: they were cut. */
   readonly cut: number;
+  /** What whoever asked for it should know; one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 export interface FirewallControl {
@@ -91,9 +93,14 @@ export interface FirewallControl {
   simulate(document: PolicyDocument, sinceMs: number): SimulationReport;
   groups(): GroupView[];
   edges(): EdgeRecord[];
-  /** @param direction All three when it is left out. */
-  setMode(group: string, mode: Mode, by: Actor, direction?: Direction): Applied;
-  /** Takes the group's promoted and manual modes away, so that it learns again. */
+  /** What a document says without effect; one sentence each. */
+  warningsOf(document: PolicyDocument): string[];
+  /**
+   * @param mode `default` takes the modes away that the group has: it has that of its namespace, or of all, then.
+   * @param direction All three when it is left out.
+   */
+  setMode(group: string, mode: Mode | "default", by: Actor, direction?: Direction): Applied;
+  /** Forgets what was learned of the group, and puts it in the mode learn until its model is stable. */
   relearn(group: string, by: Actor): Applied;
   /** Makes a rule that allows what an event was about, for its image and namespace, in front of all others. */
   allowEvent(id: string, by: Actor): PolicyRule;

@@ -23,9 +23,14 @@ export interface PolicyFile {
  * Reads and checks a policy.
  *
  * @param path A file or a pipe, or `-` for `input`.
+ * @param isChange Whether it was to be put in force: then a fault says that it was not.
  * @throws {AdminClientError} `invalid`: it cannot be read, is too large, is no text, or has faults; all are named.
  */
-export async function readPolicyFile(path: string, input: AsyncIterable<Uint8Array>): Promise<PolicyFile> {
+export async function readPolicyFile(
+  path: string,
+  input: AsyncIterable<Uint8Array>,
+  isChange = false,
+): Promise<PolicyFile> {
   const name = path === "-" ? "standard input" : printable(path);
   const refuse = (reason: string, cause: unknown): AdminClientError =>
     new AdminClientError(`Cannot read the policy in ${name}: ${reason}`, "invalid", { cause });
@@ -45,18 +50,18 @@ export async function readPolicyFile(path: string, input: AsyncIterable<Uint8Arr
     return { name, text: JSON.stringify(plainPolicy(parsePolicy(text))) };
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
-    throw new AdminClientError(policyFaultsText(name, error), "invalid", { cause: error });
+    throw new AdminClientError(policyFaultsText(name, error, isChange), "invalid", { cause: error });
   }
 }
 
 /** Every fault with its place, as compilers write it: editors can jump there. */
-function policyFaultsText(name: string, { faults, message }: PolicyError): string {
+function policyFaultsText(name: string, { faults, message }: PolicyError, isChange: boolean): string {
   const lines = faults.map(({ line, path, message }) =>
     [line === undefined ? name : `${name}:${line}`, path, message].filter((it) => it !== "").join(": ")
   );
   const more = message.split("\n").length - lines.length;
   if (more > 0) lines.push("There are more: correct these first");
-  return ["The policy has faults, nothing was changed", ...lines].join("\n");
+  return [`The policy has faults${isChange ? ", nothing was changed" : ""}`, ...lines].join("\n");
 }
 
 /** A file, or a pipe, has more than it may. */

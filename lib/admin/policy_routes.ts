@@ -98,7 +98,7 @@ const apply = route({
     const expected = expectedVersion(firewall, headers.get("if-match"));
     const applied = appliedOf(firewall.apply(body, actor, query.comment, expected));
     answerHeaders.set("ETag", etagOf(applied.version));
-    return applied;
+    return { ...applied, warnings: [...applied.warnings, ...firewall.warningsOf(body)] };
   },
 });
 
@@ -140,6 +140,7 @@ const diff = route({
         details: z.array(z.string()),
       })),
       lines: z.array(z.string()).describe("The same in words, bounded"),
+      warnings: z.array(z.string()).describe("What of it has no effect, or may not be meant"),
     }),
   },
   handle: async ({ backend, body, turn }) => {
@@ -149,7 +150,8 @@ const diff = route({
     const before = body.model === undefined ? document : firewall.exported();
     const found = await turn(() => diffPolicies(before, body));
     const changes = found.changes.map((change) => ({ ...change, details: [...change.details] }));
-    return { version, changes, lines: formatDiff(found).split("\n").filter((line) => line !== "") };
+    const lines = formatDiff(found).split("\n").filter((line) => line !== "");
+    return { version, changes, lines, warnings: firewall.warningsOf(body) };
   },
 });
 

@@ -74,6 +74,7 @@ export const versionSchema: z.ZodType<PolicyVersion> = z.object({ ...versionFiel
 export const appliedSchema = z.object({
   version: z.int().describe("The version of the policy that holds now"),
   cut: z.int().describe("Streams that were open and are denied now: they were cut"),
+  warnings: z.array(z.string()).describe("What has no effect, or may not be meant"),
 });
 
 export const simulationSchema: z.ZodType<SimulationReport> = z.object({

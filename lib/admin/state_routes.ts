@@ -26,8 +26,8 @@ import {
 } from "./schemas.ts";
 
 /** What became of a change, in short. */
-export function appliedOf({ version, cut }: Applied): z.output<typeof appliedSchema> {
-  return { version: version.version, cut };
+export function appliedOf({ version, cut, warnings }: Applied): z.output<typeof appliedSchema> {
+  return { version: version.version, cut, warnings: [...warnings] };
 }
 
 const status = route({
@@ -136,7 +136,8 @@ const setMode = route({
   role: "operator",
   body: jsonBody(z.strictObject({
     group: group.describe("The id of a group: NAMESPACE/IMAGE"),
-    mode: modeSchema,
+    mode: z.enum([...modeSchema.options, "default"])
+      .describe("default takes its modes away: that of its namespace, or of all, holds then"),
     direction: directionSchema.optional().describe("All three when it is left out"),
   })),
   answer: { description: "A new version of the policy holds", schema: appliedSchema },
@@ -148,7 +149,7 @@ const relearn = route({
   id: "relearnGroup",
   method: "post",
   path: "/api/v1/groups/relearn",
-  summary: "Takes the modes of a group away, so that it learns again",
+  summary: "Forgets what was learned of a group, and puts it in the mode learn until its model is stable",
   role: "operator",
   body: jsonBody(z.strictObject({ group })),
   answer: { description: "A new version of the policy holds", schema: appliedSchema },

@@ -72,9 +72,24 @@ export function selectCommand(
   if (first === undefined || first.startsWith("-") || takesWords) {
     return { command: program.defaultCommand, argv };
   }
-  const names = program.commands.map((command) => command.name);
-  const meant = didYouMean(first, names) || `: the commands are ${names.join(", ")}`;
-  throw new UsageError(`unknown command ${quoted(first, WORD_CHARS_SHOWN)}${meant}`);
+  throw unknownCommand(program.commands.map((command) => command.name), first, argv[1]);
+}
+
+/** Names the command that was probably meant, or all that begin as it does: `policy` alone is half of several. */
+function unknownCommand(names: readonly string[], first: string, second: string | undefined): UsageError {
+  const word = second === undefined || second.startsWith("-") ? undefined : second;
+  const written = quoted(word === undefined ? first : `${first} ${word}`, 2 * WORD_CHARS_SHOWN);
+  const whole = word === undefined ? undefined : nearest(`${first} ${word}`, names);
+  if (whole !== undefined) return new UsageError(`unknown command ${written}: did you mean ${whole}`);
+  const head = nearest(first, names.map((name) => name.split(" ")[0]!));
+  const near = names.filter((name) => name.split(" ")[0] === head);
+  const [only] = near;
+  if (near.length === 1) {
+    return new UsageError(`unknown command ${quoted(first, WORD_CHARS_SHOWN)}: did you mean ${only}`);
+  }
+  const told = near.length > 0 ? near : names;
+  const lead = word === undefined && first === head ? `${quoted(first)} is half of a command` : undefined;
+  return new UsageError(`${lead ?? `unknown command ${written}`}: the commands are ${told.join(", ")}`);
 }
 
 /**

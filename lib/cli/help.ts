@@ -58,7 +58,8 @@ function commandLines(program: ProgramSpec, width: number): string[] {
 }
 
 function wordOf(setting: Setting): string {
-  return setting.kind === "list" ? `[${setting.metavar}]…` : `[${setting.metavar}]`;
+  const word = setting.required ? setting.metavar : `[${setting.metavar}]`;
+  return setting.kind === "list" ? `${word}…` : word;
 }
 
 function entry(setting: Setting, width: number): string[] {

@@ -10,15 +10,17 @@ import { z } from "zod";
 import { SinkAddressError } from "../events/sinks/sink.ts";
 import { parseSyslogAddress, type SyslogAddress } from "../events/sinks/syslog.ts";
 import { parseWebhookUrl } from "../events/sinks/webhook.ts";
-import { GROUP_ID_CHARS_MAX, parseGroupId } from "../policy/flow.ts";
 import { quoted } from "../printable.ts";
+import { flagsOnly } from "../settings.ts";
 import { adminAddress } from "./admin_address.ts";
+import { groupName } from "./group_name.ts";
 import {
   choice,
   count,
   duration,
   filePath,
   leaf,
+  namespaceName,
   serviceName,
   size,
   toggle,
@@ -100,14 +102,6 @@ function syslogUrl(): z.ZodType<SyslogAddress, Written> {
   return leaf("URL", parseSyslogAddress, SinkAddressError);
 }
 
-/** `NAMESPACE/IMAGE`. */
-function groupName(): z.ZodType<string, Written> {
-  return leaf("GROUP", (text) => {
-    if (text.length <= GROUP_ID_CHARS_MAX && /^[\x21-\x7e]+$/.test(text) && parseGroupId(text)) return text;
-    throw new ValueError(`${quoted(text)} is no group: write NAMESPACE/IMAGE, such as shop/ghcr.io/acme/web`);
-  });
-}
-
 /** What is compared with a field of an event. */
 function name(metavar: string): z.ZodType<string, Written> {
   return word(metavar, /^[^\p{Cc}]{1,1024}$/u, "write a name without control characters");
@@ -133,27 +127,40 @@ const policyFile = filePath("FILE").describe("Policy in YAML; - is standard inpu
 });
 const direction = choice("north-south", "east-west", "egress");
 const since = duration({ max: LOOK_BACK_MS_MAX });
+const json = toggle().default(false).describe("Print JSON, for programs").meta({ environment: false });
+const limit = count({ min: 1, max: ROWS_MAX }).prefault(20).describe("How many, the newest first")
+  .meta({ environment: false });
+const group = groupName().describe("Group, as NAMESPACE/IMAGE without a tag: see groups").meta({
+  positional: true,
+});
+const eventId = word("ID", /^[\x21-\x7e]{1,64}$/, "write the id of an event, see events")
+  .describe("Id of an event, as events prints it").meta({ positional: true });
 
 /** The settings of `netwall-gateway policy export`. */
 export const policyExportConfig = z.strictObject({
-  output: filePath("FILE").optional().describe("File to write; standard output when it is left out"),
+  ...flagsOnly({
+    output: filePath("FILE").optional().describe("File to write; standard output when it is left out"),
+    model: toggle().default(true).describe("With what was learned; --no-model leaves it out"),
+  }),
   ...connection,
 });
 
 /** The settings of `netwall-gateway policy diff`. */
-export const policyDiffConfig = z.strictObject({ file: policyFile, ...connection });
+export const policyDiffConfig = z.strictObject({ file: policyFile, json, ...connection });
 
 /** The settings of `netwall-gateway policy apply`. */
 export const policyApplyConfig = z.strictObject({
   file: policyFile,
-  comment: word("TEXT", /^[^\p{Cc}]{1,512}$/u, "at most 512 characters, without control characters")
-    .optional().describe("Why, for the list of versions"),
-  stage: toggle().default(false).describe(
-    "Only try it beside the policy in force: events tell its verdict too, nothing is blocked",
-  ),
-  ifVersion: count({ min: 1, max: 1e15 - 1 }).optional().describe(
-    "Only if this version is in force: somebody else may have been faster",
-  ),
+  ...flagsOnly({
+    comment: word("TEXT", /^[^\p{Cc}]{1,512}$/u, "at most 512 characters, without control characters")
+      .optional().describe("Why, for the list of versions"),
+    stage: toggle().default(false).describe(
+      "Only try it beside the policy in force: events tell its verdict too, nothing is blocked",
+    ),
+    ifVersion: count({ min: 1, max: 1e15 - 1 }).optional().describe(
+      "Only if this version is in force: somebody else may have been faster",
+    ),
+  }),
   ...connection,
 }).superRefine(({ stage, comment, ifVersion }, context) => {
   if (!stage) return;
@@ -169,67 +176,102 @@ export const policyUnstageConfig = z.strictObject({ ...connection });
 /** The settings of `netwall-gateway policy simulate`. */
 export const policySimulateConfig = z.strictObject({
   file: policyFile,
-  since: since.prefault("24h").describe("How far back stored flows are tried"),
+  ...flagsOnly({ since: since.prefault("24h").describe("How far back stored flows are tried") }),
+  json,
   ...connection,
 });
 
 /** The settings of `netwall-gateway policy versions`. */
-export const policyVersionsConfig = z.strictObject({
-  limit: count({ min: 1, max: ROWS_MAX }).prefault(20).describe("How many, the newest first"),
-  ...connection,
-});
+export const policyVersionsConfig = z.strictObject({ limit, json, ...connection });
+
+/** The settings of `netwall-gateway policy audit`. */
+export const policyAuditConfig = z.strictObject({ limit, json, ...connection });
 
 /** The settings of `netwall-gateway policy rollback`. */
 export const policyRollbackConfig = z.strictObject({
   version: count({ min: 1, max: 1e15 - 1 }).describe("Version to apply again, see policy versions")
-    .meta({ positional: true }),
+    .meta({ positional: true, metavar: "VERSION" }),
   ...connection,
 });
 
 /** The settings of `netwall-gateway policy mode`. */
 export const policyModeConfig = z.strictObject({
-  group: groupName().describe("Group, as NAMESPACE/IMAGE without a tag: see groups").meta({
-    positional: true,
+  group,
+  mode: choice("learn", "alert", "prevent", "default").describe(
+    "Mode: learn, alert or prevent; default takes the group's own mode away",
+  ).meta({ positional: true, metavar: "MODE" }),
+  ...flagsOnly({
+    direction: direction.optional().describe("Only in this direction; all three when it is left out"),
   }),
-  mode: choice("learn", "alert", "prevent").describe("Mode: learn, alert or prevent").meta({
-    positional: true,
-    metavar: "MODE",
-  }),
-  direction: direction.optional().describe("Only in this direction; all three when it is left out"),
   ...connection,
 });
 
 /** The settings of `netwall-gateway groups`. */
-export const groupsConfig = z.strictObject({ ...connection });
+export const groupsConfig = z.strictObject({
+  ...flagsOnly({
+    all: toggle().default(false).describe(
+      "With directions in which a group has no model and no mode of its own",
+    ),
+  }),
+  json,
+  ...connection,
+});
+
+/** The settings of `netwall-gateway groups relearn`. */
+export const groupsRelearnConfig = z.strictObject({ group, ...connection });
 
 /** The settings of `netwall-gateway events`. */
 export const eventsConfig = z.strictObject({
-  follow: toggle().default(false).describe("Print the last ones, then each as it comes, until it is stopped"),
-  since: since.optional().describe("Only events of this time back"),
-  type: name("TYPE").optional().describe("Only of this type, such as unexpectedConnection"),
-  namespace: serviceName().optional().describe("Only of this namespace").meta({ metavar: "NAME" }),
-  image: name("IMAGE").optional().describe("Only of this image, with the tag that its token has"),
-  service: serviceName().optional().describe("Only of this service"),
-  source: name("NAME").optional().describe(
-    "Only from this source: NAMESPACE/IMAGE, or the name of a network",
-  ),
-  effect: choice("allow", "alert", "prevent").optional().describe("Only with this effect"),
-  verdict: choice("forwarded", "audited", "dropped").optional().describe("Only with this verdict"),
-  limit: count({ min: 1, max: ROWS_MAX }).prefault(50).describe("How many, the newest ones"),
-  json: toggle().default(false).describe("Print one JSON object in a line"),
+  ...flagsOnly({
+    follow: toggle().default(false).describe(
+      "Print the last ones, then each as it comes, until it is stopped",
+    ),
+    since: since.optional().describe("Only events of this time back"),
+    type: name("TYPE").optional().describe("Only of this type, such as unexpectedConnection"),
+    namespace: namespaceName().optional().describe("Only of this namespace"),
+    image: name("IMAGE").optional().describe("Only of this image, with or without its tag"),
+    service: serviceName().optional().describe("Only of this service"),
+    source: name("NAME").optional().describe(
+      "Only from this source: NAMESPACE/IMAGE, or the name of a network",
+    ),
+    effect: choice("allow", "alert", "prevent").optional().describe("Only with this effect"),
+    verdict: choice("forwarded", "audited", "dropped").optional().describe("Only with this verdict"),
+    limit: count({ min: 1, max: ROWS_MAX }).prefault(50).describe("How many, the newest ones"),
+    long: toggle().default(false).describe("Print all of a line: what agents claim, what is known, the rule"),
+    json: toggle().default(false).describe("Print one JSON object in a line"),
+  }),
+  ...connection,
+});
+
+/** The settings of `netwall-gateway events show`. */
+export const eventsShowConfig = z.strictObject({ id: eventId, json, ...connection });
+
+/** The settings of `netwall-gateway events allow`. */
+export const eventsAllowConfig = z.strictObject({ id: eventId, ...connection });
+
+/** The settings of `netwall-gateway bans`. */
+export const bansConfig = z.strictObject({ json, ...connection });
+
+/** The settings of `netwall-gateway bans lift`. */
+export const bansLiftConfig = z.strictObject({
+  key: word("KEY", /^[^\p{Cc}]{1,1024}$/u, "write the key of a ban, see bans").describe(
+    "Key of a ban, as bans prints it",
+  ).meta({ positional: true }),
   ...connection,
 });
 
 /** The settings of `netwall-gateway token admin`. */
 export const adminTokenConfig = z.strictObject({
-  name: word(
-    "NAME",
-    /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/,
-    "use letters, digits, dots, hyphens, underscores and @, at most 128, such as alice",
-  ).describe("Who it is for, shown beside every change"),
-  role: choice("viewer", "operator").describe("viewer may see, operator may change"),
-  ttl: duration({ min: 1_000, max: LOOK_BACK_MS_MAX }).prefault("30d").describe(
-    "Life of the token, at most 3650d",
-  ),
+  ...flagsOnly({
+    name: word(
+      "NAME",
+      /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/,
+      "use letters, digits, dots, hyphens, underscores and @, at most 128, such as alice",
+    ).describe("Who it is for, shown beside every change"),
+    role: choice("viewer", "operator").describe("viewer may see, operator may change"),
+    ttl: duration({ min: 1_000, max: LOOK_BACK_MS_MAX }).prefault("30d").describe(
+      "Life of the token, at most 3650d",
+    ),
+  }),
   data: data.describe("Directory of the gateway, with its key and the list of tokens"),
 });

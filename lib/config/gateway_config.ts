@@ -12,6 +12,7 @@ import { type EgressRule, EgressRuleError, parseEgressRule } from "../egress/egr
 import { parseRoute, type Route, RouteError, Router } from "../routing/router.ts";
 import { TlsRouter } from "../routing/tls_router.ts";
 import { quoted } from "../printable.ts";
+import { flagsOnly } from "../settings.ts";
 import { parseServiceName } from "../service_name.ts";
 import {
   cidr,
@@ -30,7 +31,7 @@ import {
   filePath,
   leaf,
   list,
-  serviceName,
+  namespaceName,
   serviceOrAny,
   size,
   toggle,
@@ -106,10 +107,16 @@ const limits = z.strictObject({
   grace: duration().prefault("30s").describe("Time for open exchanges to finish when the gateway stops"),
 }).prefault({}).describe("What bounds a visitor, a link and the process");
 
-/** The directory with the signing key and the lists of tokens. */
+/** The directory with the signing key, the store and the lists of tokens. */
 const data = filePath("DIR").prefault("./netwall-data").describe(
-  "Directory of the key and the list of tokens",
+  "Directory of the key, the store and the list of tokens",
 );
+
+/** The address of the API. Commands take URLs under the same name in the environment: these are not for listening. */
+function apiAddress(): z.ZodType<ListenAddress, Written> {
+  return listenAddress().prefault("127.0.0.1:9090").describe("Address of the API of operators, or off")
+    .meta({ environmentNot: /^https?:\/\//i });
+}
 
 /** The settings of `netwall-gateway serve`. */
 export const gatewayConfig = z.strictObject({
@@ -129,7 +136,7 @@ export const gatewayConfig = z.strictObject({
   redirectHttps: toggle().default(false).describe("Answer plain HTTP with a redirect (308) to HTTPS"),
   link: list(listenAddress(false)).default([])
     .describe("One more address for links from agents; they are always welcome on the public ones"),
-  admin: listenAddress().prefault("127.0.0.1:9090").describe("Address of the API and the page, or off"),
+  admin: apiAddress(),
   domain: domainName().optional().describe("Domain below which every service S is at S.NAME"),
   route: list(route()).default([])
     .describe(
@@ -231,18 +238,21 @@ function agentName(): z.ZodType<string, Written> {
 
 /** The settings of `netwall-gateway token`. */
 export const tokenConfig = z.strictObject({
-  name: agentName().describe("Name of the agent, shown in logs and events"),
-  serve: list(serviceOrAny()).default([]).describe("Service the agent may publish, or * for any"),
-  reach: list(serviceOrAny()).default([]).describe("Service of other agents it may call, or * for any"),
-  egress: toggle().default(false).describe("Allow calls to the outside through the gateway"),
-  namespace: serviceName().prefault("default").describe("Namespace of the container").meta({
-    metavar: "NAME",
+  // The agent has names such as NETWALL_SERVE too, and means something else by them.
+  ...flagsOnly({
+    name: agentName().describe("Name of the agent, shown in logs and events"),
+    serve: list(serviceOrAny()).default([]).describe("Service the agent may publish, or * for any"),
+    reach: list(serviceOrAny()).default([]).describe("Service of other agents it may call, or * for any"),
+    egress: toggle().default(false).describe("Allow calls to the outside through the gateway"),
+    namespace: namespaceName().prefault("default").describe("Namespace of the container"),
+    image: word("IMAGE", /^[\x21-\x7e]{1,512}$/, "write a reference such as ghcr.io/acme/web:1.2").optional()
+      .describe(
+        "Image of the container, such as ghcr.io/acme/web:1.2; policies are about it, without its tag",
+      ),
+    ttl: duration({ min: 1000, max: TOKEN_TTL_MS_MAX }).prefault("90d").describe(
+      "Life of the token, at most 3650d",
+    ),
   }),
-  image: word("IMAGE", /^[\x21-\x7e]{1,512}$/, "write a reference such as ghcr.io/acme/web:1.2").optional()
-    .describe("Image of the container, such as ghcr.io/acme/web:1.2"),
-  ttl: duration({ min: 1000, max: TOKEN_TTL_MS_MAX }).prefault("90d").describe(
-    "Life of the token, at most 3650d",
-  ),
   data,
 });
 
@@ -264,7 +274,7 @@ export const quickstartConfig = z.strictObject({
   target: target().optional().describe("What to publish, such as http://localhost:3000; nothing is a demo")
     .meta({ positional: true }),
   http: listenAddress(false).prefault("127.0.0.1:8080").describe("Address for HTTP from visitors"),
-  admin: listenAddress().prefault("127.0.0.1:9090").describe("Address of the API and the page, or off"),
+  admin: apiAddress(),
 }).superRefine(({ target }, context) => {
   if (target === undefined || !isRawTarget(target)) return;
   const message = "this tries out HTTP: write http://HOST:PORT; raw services need a gateway with --tcp";

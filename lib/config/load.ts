@@ -42,6 +42,9 @@ export function formatConfigError(error: ConfigError): string {
  */
 export const ENVIRONMENT_SHARED: readonly string[] = [
   "NETWALL_TOKEN",
+  // How commands find the gateway.
+  "NETWALL_ADMIN",
+  "NETWALL_DATA",
   "NETWALL_ADMIN_TOKEN",
   "NETWALL_ADMIN_TOKEN_FILE",
 ];
@@ -201,6 +204,7 @@ function mergeEnvironment(
     if (!name.startsWith(ENVIRONMENT_PREFIX) || text === undefined || text === "") continue;
     const setting = byName.get(name);
     if (setting !== undefined) {
+      if (setting.environmentNot?.test(text)) continue;
       const value = setting.kind === "list" ? text.split(",").map((it) => it.trim()).filter(Boolean) : text;
       merged.set(setting, value, () => name);
     } else if (!others.has(name) && !SERVICE_LINK.test(name)) {

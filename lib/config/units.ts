@@ -11,7 +11,7 @@
 import { z } from "zod";
 import { nearest } from "../nearest.ts";
 import { quoted } from "../printable.ts";
-import { parseServiceName, ServiceNameError } from "../service_name.ts";
+import { isServiceName, parseServiceName, ServiceNameError } from "../service_name.ts";
 import { Secret } from "./secret.ts";
 
 /** A text is no value of its kind. The message is for the person who wrote it. */
@@ -233,6 +233,19 @@ export function filePath(metavar: "FILE" | "DIR"): z.ZodType<string, Written> {
 /** A service name. */
 export function serviceName(): z.ZodType<string, Written> {
   return leaf("SERVICE", parseServiceName);
+}
+
+/** A namespace, which has the grammar of a service name and is none. */
+export function namespaceName(): z.ZodType<string, Written> {
+  return leaf("NAME", (text) => {
+    if (isServiceName(text)) return text;
+    const lower = text.toLowerCase();
+    throw new ValueError(
+      `namespace ${quoted(text)} is not valid: use a-z, 0-9 and inner hyphens, at most 63, such as ${
+        isServiceName(lower) ? lower : "shop"
+      }`,
+    );
+  });
 }
 
 /** A service name, or `*` for every service. */

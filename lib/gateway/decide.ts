@@ -23,7 +23,10 @@ export function decideRequest(firewall: Firewall, visit: GatewayVisit, to: Attac
   if (passage !== undefined) {
     // Tried on another link: of the same group, it is the same request.
     const { destination } = passage.flow;
-    if (destination.kind === "service" && destination.group.id === to.group.id) return undefined;
+    if (destination.kind === "service" && destination.group.id === to.group.id) {
+      passage.to = to;
+      return undefined;
+    }
     firewall.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
   }
   const ends = requestEnds(visit, to);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from "node:util";
 import {
   type Actor,
   type Applied,
@@ -13,12 +14,13 @@ import {
   type StreamMessage,
 } from "../admin/control.ts";
 import type { Bans } from "../policy/bans.ts";
-import type { PolicyDocument, PolicyRule } from "../policy/document.ts";
+import type { PolicyDocument, PolicyMode, PolicyRule } from "../policy/document.ts";
 import type { EdgeBook } from "../policy/edge_book.ts";
 import { CompiledPolicy } from "../policy/engine.ts";
-import { type Direction, type Group, parseGroupId } from "../policy/flow.ts";
+import { type Direction, DIRECTIONS, type Group, parseGroupId } from "../policy/flow.ts";
 import type { Learner } from "../policy/learner.ts";
 import type { Mode } from "../policy/mode.ts";
+import { lintPolicy } from "../policy/policy_lint.ts";
 import type { EdgeRecord } from "../policy/record.ts";
 import { simulate, type SimulationReport } from "../policy/simulate.ts";
 import type { RateLimiter } from "../policy/rate_limit.ts";
@@ -26,6 +28,7 @@ import type { Registry } from "../routing/registry.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 import { allowingRule } from "./allowing_rule.ts";
 import type { Firewall } from "./firewall.ts";
+import { groupViews, modeWarnings } from "./group_views.ts";
 import { modelOf, type PolicyKeeper } from "./policy_keeper.ts";
 
 /** Flows that one simulation looks at, the newest first. */
@@ -47,6 +50,8 @@ export interface ControlParts {
   storeFault(): string | undefined;
   /** Writes down now what waits for it. */
   save(): void;
+  /** The same for the model alone. */
+  saveModel(): void;
   nowMs(): number;
   subscribe(listener: (message: StreamMessage) => void): () => void;
 }
@@ -104,53 +109,27 @@ export class GatewayControl implements FirewallControl {
       ...{ flows, sinceMs, nowMs: nowMs() },
       now: firewall.policy.compiled,
       modelNow: learner,
-      then: new CompiledPolicy(document),
+      then: new CompiledPolicy(this.#keeper.resolved(document)),
       modelThen: document.model === undefined ? learner : modelOf(document),
     });
   }
 
   groups(): GroupView[] {
     const { registry, learner, firewall } = this.#parts;
-    const progress = learner.progress();
-    const views = new Map<string, { group: Group; services: Set<string>; agents: Set<string> }>();
-    const view = (group: Group): { services: Set<string>; agents: Set<string> } => {
-      const known = views.get(group.id);
-      if (known !== undefined) return known;
-      const made = { group, services: new Set<string>(), agents: new Set<string>() };
-      views.set(group.id, made);
-      return made;
-    };
-    for (const { group, services, agent } of registry.all()) {
-      view(group).agents.add(agent);
-      for (const service of services) view(group).services.add(service);
-    }
-    for (const { source, destination, service } of this.edges()) {
-      const from = parseGroupId(source);
-      const to = parseGroupId(destination);
-      if (from !== undefined) view(from);
-      if (to !== undefined) view(to).services.add(service);
-    }
-    return [...views.values()].map(({ group, services, agents }) => {
-      const modes = firewall.policy.compiled.modesOfGroup(group);
-      return {
-        ...{ id: group.id, namespace: group.namespace, image: group.image, modes },
-        services: [...services].sort(),
-        agents: [...agents].sort(),
-        // What it is judged by is no proposal any more.
-        learning: (progress.get(group.id) ?? []).map((each) =>
-          each.state === "stable" && modes[each.direction].mode !== "learn"
-            ? { ...each, state: "active" as const }
-            : each
-        ),
-      };
-    }).sort((a, b) => a.id < b.id ? -1 : 1);
+    return groupViews(registry.all(), this.edges(), learner.progress(), firewall.policy.compiled);
   }
 
   edges(): EdgeRecord[] {
     return this.#parts.edges.list();
   }
 
-  setMode(id: string, mode: Mode, by: Actor, direction?: Direction): Applied {
+  warningsOf(document: PolicyDocument): string[] {
+    const groups = this.groups();
+    const services = new Set(groups.flatMap((group) => group.services));
+    return lintPolicy(document, { groups, services }, this.#parts.nowMs());
+  }
+
+  setMode(id: string, mode: Mode | "default", by: Actor, direction?: Direction): Applied {
     const { namespace, image } = groupIn(id);
     // One for all directions takes the place of those for each.
     const kept = this.#modes().filter((entry) =>
@@ -158,18 +137,42 @@ export class GatewayControl implements FirewallControl {
       direction !== undefined && entry.direction !== direction
     );
     const directed = direction === undefined ? {} : { direction };
-    const modes = [...kept, { namespace, image, ...directed, mode, origin: "manual" as const }];
+    const own = mode === "default"
+      ? []
+      : [{ namespace, image, ...directed, mode, origin: "manual" as const }];
     const where = direction === undefined ? id : `${id}, ${direction}`;
-    return this.#keeper.change({ modes }, by, "mode.set", `${where}: ${mode}`);
+    const applied = this.#keeper.change({ modes: [...kept, ...own] }, by, "mode.set", `${where}: ${mode}`);
+    return {
+      ...applied,
+      warnings: [...applied.warnings, ...modeWarnings(this.groups(), id, mode, direction)],
+    };
   }
 
   relearn(id: string, by: Actor): Applied {
     const { namespace, image } = groupIn(id);
-    const modes = this.#modes().filter((entry) => entry.namespace !== namespace || entry.image !== image);
-    const applied = this.#keeper.change({ modes }, by, "group.relearn", id);
+    if (!this.groups().some((group) => group.id === id)) {
+      throw new ControlError(`There is no group ${id}: no agent of it was seen yet`, "notFound");
+    }
+    const others = this.#modes().filter((entry) => entry.namespace !== namespace || entry.image !== image);
+    const learn = DIRECTIONS.map((direction) => ({
+      ...{ namespace, image, direction, mode: "learn" as const, origin: "promoted" as const },
+    }));
+    const applied = this.#keeper.change(
+      { modes: [...others, ...learn] },
+      by,
+      "group.relearn",
+      `${id} learns anew`,
+    );
     this.#parts.learner.relearn(id);
+    this.#parts.saveModel();
     // What was open by the model that is gone may be refused now.
-    return { ...applied, cut: applied.cut + this.#parts.firewall.rejudge() };
+    const cut = applied.cut + this.#parts.firewall.rejudge();
+    const { modes } = this.groups().find((group) => group.id === id)!;
+    const held = DIRECTIONS.filter((direction) => modes[direction].mode !== "learn");
+    const warnings = held.map((direction) =>
+      `its mode ${direction} is ${modes[direction].mode}, set for more than it`
+    );
+    return { ...applied, cut, warnings: [...applied.warnings, ...warnings] };
   }
 
   /** Moves those whose model is stable, and whose mode nobody has set, from learn to alert. */
@@ -185,9 +188,32 @@ export class GatewayControl implements FirewallControl {
     const promoted = ready.map(({ group: { namespace, image }, direction }) => ({
       ...{ namespace, image, direction, mode: "alert" as const, origin: "promoted" as const },
     }));
+    const isSame = (a: PolicyMode, b: PolicyMode): boolean =>
+      a.namespace === b.namespace && a.image === b.image && a.direction === b.direction;
+    const others = this.#modes().filter((entry) => !promoted.some((made) => isSame(made, entry)));
     const names = ready.map(({ group, direction }) => `${group.id} ${direction}`).join(", ");
-    const modes = [...this.#modes(), ...promoted];
-    return this.#keeper.change({ modes }, NETWALL, "mode.promote", `stable, so alert from now on: ${names}`);
+    const detail = `stable, so alert from now on: ${names}`;
+    const applied = this.#keeper.change({ modes: [...others, ...promoted] }, NETWALL, "mode.promote", detail);
+    for (const { group, direction } of ready) this.#tellStable(group, direction);
+    return applied;
+  }
+
+  #tellStable(group: Group, direction: Direction): void {
+    const progress = this.#parts.learner.progress().get(group.id)?.find((each) =>
+      each.direction === direction
+    );
+    this.#parts.firewall.notice({
+      ...{
+        time: this.#parts.nowMs(),
+        type: "modelStable",
+        severity: "info",
+        effect: "allow",
+        verdict: "forwarded",
+      },
+      ...{ rule: { kind: "learned" }, mode: "alert", direction },
+      source: { kind: "workload", name: group.id, namespace: group.namespace, image: group.image },
+      message: `The model of ${group.id} (${direction}) is stable: ${progress?.reasons.join(", ") ?? ""}`,
+    });
   }
 
   allowEvent(id: string, by: Actor): PolicyRule {
@@ -201,6 +227,9 @@ export class GatewayControl implements FirewallControl {
     if (rule === undefined) {
       throw new ControlError("The event is of no traffic that a rule could allow", "invalid");
     }
+    const { id: _id, comment: _comment, ...says } = rule;
+    const same = rules.find(({ id: _other, comment: _why, ...other }) => isDeepStrictEqual(other, says));
+    if (same !== undefined) return same;
     this.#keeper.change({ rules: [rule, ...rules] }, by, "event.allow", `${rule.id} for event ${id}`);
     return rule;
   }
@@ -210,8 +239,11 @@ export class GatewayControl implements FirewallControl {
   }
 
   unban(key: string, by: Actor): void {
-    if (!this.#parts.limiter.unban(key)) throw new ControlError(`Nobody is banned under ${key}`, "notFound");
+    if (!this.bans().some((ban) => ban.key === key)) {
+      throw new ControlError(`Nobody is banned under ${key}`, "notFound");
+    }
     this.#keeper.write(() => this.#keeper.audit(by, "ban.lift", key));
+    this.#parts.limiter.unban(key);
   }
 
   subscribe(listener: (message: StreamMessage) => void): () => void {

@@ -6,26 +6,14 @@
 import { defaultPolicy, type PolicyDocument, policySchema } from "../policy/document.ts";
 import type { Learner } from "../policy/learner.ts";
 import { ModelError } from "../policy/model_text.ts";
-import type { Mode } from "../policy/mode.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 import { MODEL_STATE, STAGED_STATE } from "./policy_keeper.ts";
 import { FirewallFault } from "./sinks.ts";
 
-/**
- * The newest policy, or a first one.
- *
- * @param mode For groups that have none, when it was asked for: it takes the place of what the policy says.
- */
-export function loadPolicy(store: Store, mode: Mode | undefined, nowMs: number): PolicyVersion {
-  const newest = store.policy();
-  const by = { atMs: nowMs, by: "netwall" };
-  if (newest === undefined) {
-    return store.addPolicy({ ...by, comment: "the first start", document: defaultPolicy(mode) });
-  }
-  const { document } = newest;
-  if (mode === undefined || document.spec.defaultMode === mode) return newest;
-  const spec = { ...document.spec, defaultMode: mode };
-  return store.addPolicy({ ...by, comment: `started with --mode ${mode}`, document: { ...document, spec } });
+/** The newest policy, or a first one. */
+export function loadPolicy(store: Store, nowMs: number): PolicyVersion {
+  return store.policy() ??
+    store.addPolicy({ atMs: nowMs, by: "netwall", comment: "the first start", document: defaultPolicy() });
 }
 
 /** The policy whose verdicts are shown as pending. */

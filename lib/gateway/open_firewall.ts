@@ -25,7 +25,7 @@ import { openSqliteStore } from "../store/sqlite_store.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 import { StoreWriter } from "../store/store_writer.ts";
 import { Firewall } from "./firewall.ts";
-import { GatewayControl } from "./firewall_control.ts";
+import { GatewayControl, NETWALL } from "./firewall_control.ts";
 import { EventCounts, totalsOf } from "./firewall_totals.ts";
 import { loadModel, loadPolicy, loadStaged } from "./load_policy.ts";
 import { Paced } from "./paced.ts";
@@ -120,7 +120,7 @@ class OpenedFirewall implements RunningFirewall {
     this.#edges = new EdgeBook({ model: this.#learner });
     this.#edges.restore(store.edges());
     this.#edges.subscribe((edge) => this.#tell({ kind: "edge", edge }));
-    const version = loadPolicy(store, config.mode, nowMs());
+    const version = loadPolicy(store, nowMs());
     const staged = loadStaged(store);
     const bans = new Bans();
     const limiter = new RateLimiter(bans);
@@ -136,7 +136,8 @@ class OpenedFirewall implements RunningFirewall {
     const keeper = new PolicyKeeper(
       {
         ...{ store, firewall: this.firewall, learner, nowMs },
-        onPolicy: (made, cut) => this.#changed(made, cut),
+        forcedMode: config.mode,
+        onPolicy: (made, cut, changes) => this.#changed(made, cut, changes),
       },
       version,
       staged,
@@ -144,6 +145,7 @@ class OpenedFirewall implements RunningFirewall {
     this.control = new GatewayControl({
       ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, limiter, nowMs },
       save: () => this.#save(),
+      saveModel: () => this.#writer.state(MODEL_STATE, learner.snapshot()),
       unrecorded: () => Object.values(this.#writer.unrecorded).reduce((sum, count) => sum + count, 0),
       storeFault: () => this.#writer.fault?.message,
       subscribe: (listener) => {
@@ -151,6 +153,7 @@ class OpenedFirewall implements RunningFirewall {
         return () => void this.#listeners.delete(listener);
       },
     });
+    keeper.forceMode(NETWALL);
     metrics.watchFirewall(() =>
       totalsOf({
         ...{ firewall: this.firewall, control: this.control, writer: this.#writer, counts: this.#counts },
@@ -220,6 +223,7 @@ class OpenedFirewall implements RunningFirewall {
     for (const edge of this.#edges.takeDirty(BOOK_ROWS_PER_TICK_MAX)) this.#writer.edge(edge);
     for (const flow of this.#flows.takeDirty(BOOK_ROWS_PER_TICK_MAX)) this.#writer.flow(flow);
     this.#events.tick();
+    this.firewall.settle();
     const nowMs = Date.now();
     // A rule that has expired is a change of the policy that nobody makes.
     const { rules } = this.firewall.policy.compiled.document.spec;
@@ -244,10 +248,16 @@ class OpenedFirewall implements RunningFirewall {
 
   /** Writes down all that waits, so that what is asked of the store next is complete. */
   #save(): void {
-    for (const edge of this.#edges.takeDirty(EDGES_MAX)) this.#writer.edge(edge);
-    for (const flow of this.#flows.takeDirty(FLOWS_PER_HOUR_MAX)) this.#writer.flow(flow);
     this.#events.flush();
-    this.#writer.flush();
+    // No more at a time than the writer's queues hold; as often as all that there can be needs.
+    for (let taken = 0; taken < EDGES_MAX + 2 * FLOWS_PER_HOUR_MAX; taken += BOOK_ROWS_PER_TICK_MAX) {
+      const edges = this.#edges.takeDirty(BOOK_ROWS_PER_TICK_MAX);
+      const flows = this.#flows.takeDirty(BOOK_ROWS_PER_TICK_MAX);
+      for (const edge of edges) this.#writer.edge(edge);
+      for (const flow of flows) this.#writer.flow(flow);
+      this.#writer.flush();
+      if (edges.length + flows.length === 0) break;
+    }
   }
 
   /** An event was written, new or grown: to who listens, and to the sinks. */
@@ -261,15 +271,16 @@ class OpenedFirewall implements RunningFirewall {
     for (const listener of this.#listeners) listener(message);
   }
 
-  #changed({ version, by, comment }: PolicyVersion, cut: number): void {
+  #changed({ version, by, comment }: PolicyVersion, cut: number, changes: string): void {
     // One that waits to be written is from before the change, and must not come after it.
     this.#writer.state(MODEL_STATE, this.#learner.snapshot());
-    this.#options.log.info("policy", { version, by, comment, cut });
+    this.#options.log.info("policy", { version, by, comment, changes, cut });
     this.#tell({ kind: "policy", version });
     this.firewall.notice({
       ...{ time: Date.now(), type: "policyChange", severity: "info", effect: "allow", verdict: "forwarded" },
       ...{ rule: { kind: "rule" }, policyVersion: version },
-      message: `${by} made version ${version} of the policy${comment === "" ? "" : `: ${comment}`}`,
+      message: [`${by} made version ${version} of the policy`, comment, changes].filter((it) => it !== "")
+        .join(": "),
     });
   }
 }

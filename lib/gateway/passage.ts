@@ -33,6 +33,8 @@ export interface PassageEnd {
 
 /** A flow that was judged. The firewall holds it until its end. */
 export interface Passage extends PassageEnds {
+  /** The one that was asked last. */
+  to: Attachment | undefined;
   /** With the address that is dialled, once a name outside has been resolved. */
   flow: Flow;
   /** The newest: a new policy judges what is open again. */

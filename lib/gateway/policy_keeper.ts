@@ -8,8 +8,10 @@
  * @module
  */
 import { type Actor, type Applied, ControlError } from "../admin/control.ts";
-import { type PolicyDocument, policySchema } from "../policy/document.ts";
+import { FIRST_MODE, MODES_MAX, type PolicyDocument, RULES_MAX } from "../policy/document.ts";
 import { CompiledPolicy } from "../policy/engine.ts";
+import { type Mode, stricter } from "../policy/mode.ts";
+import { diffPolicies, type PolicyDiff } from "../policy/policy_diff.ts";
 import { Learner } from "../policy/learner.ts";
 import { type PolicyVersion, type Store, StoreError } from "../store/store.ts";
 import type { Firewall } from "./firewall.ts";
@@ -29,8 +31,10 @@ export interface PolicyKeeperParts {
   readonly firewall: Firewall;
   readonly learner: Learner;
   nowMs(): number;
-  /** A new version is in force, and cut off so many streams. */
-  onPolicy(version: PolicyVersion, cut: number): void;
+  /** What groups that have none are in, whatever the policy says: it was asked for at the start. */
+  readonly forcedMode?: Mode | undefined;
+  /** A new version is in force, and cut off so many streams. @param changes What it changes, in words. */
+  onPolicy(version: PolicyVersion, cut: number, changes: string): void;
 }
 
 /** What a change does. */
@@ -117,20 +121,40 @@ export class PolicyKeeper {
     return this.#guard("The store cannot be read", read);
   }
 
+  /** A document as it would be in force: what it leaves out of the default mode stays, what was asked for at the start holds. */
+  resolved(document: PolicyDocument): PolicyDocument {
+    const { forcedMode } = this.#parts;
+    const defaultMode = forcedMode ?? document.spec.defaultMode ?? this.#version.document.spec.defaultMode;
+    return { ...document, spec: { ...document.spec, defaultMode: defaultMode ?? FIRST_MODE } };
+  }
+
+  /** Makes the mode hold that was asked for at the start. */
+  forceMode(by: Actor): void {
+    const { forcedMode } = this.#parts;
+    if (forcedMode === undefined || this.#version.document.spec.defaultMode === forcedMode) return;
+    this.change({}, by, "mode.start", `started with --mode ${forcedMode}`);
+  }
+
   #putInForce(document: PolicyDocument, { by, action, detail, model }: Change): Applied {
-    const checked = policySchema.safeParse(withoutModel(document));
-    if (!checked.success) {
-      const { path, message } = checked.error.issues[0]!;
-      throw new ControlError(`The policy cannot be used: ${path.join(".")}: ${message}`, "invalid");
+    const { spec } = document;
+    if (spec.rules.length > RULES_MAX || spec.modes.length > MODES_MAX) {
+      throw new ControlError(
+        `The policy is too large: at most ${RULES_MAX} rules and ${MODES_MAX} modes, remove some`,
+        "invalid",
+      );
     }
+    const before = this.#version.document;
+    const made = withoutModel(this.resolved(document));
+    const changes = diffPolicies(before, made).changes;
+    if (changes.length === 0 && model === undefined) return { version: this.#version, cut: 0, warnings: [] };
     const { firewall, learner, nowMs, onPolicy } = this.#parts;
-    const compiled = new CompiledPolicy(checked.data);
+    const compiled = new CompiledPolicy(made);
     const version = this.write((store) => {
       const atMs = nowMs();
       if (model !== undefined) this.#keepModel(store, learner.snapshot());
       // What is learned now is judged by it: a kill must not leave the policy without it, and refuse what is normal.
       else store.putState(MODEL_STATE, learner.snapshot());
-      const added = store.addPolicy({ atMs, by: by.name, comment: detail, document: checked.data });
+      const added = store.addPolicy({ atMs, by: by.name, comment: detail, document: made });
       if (model !== undefined) store.putState(MODEL_STATE, model);
       this.audit(by, action, `version ${added.version}${detail === "" ? "" : `: ${detail}`}`);
       return added;
@@ -138,8 +162,25 @@ export class PolicyKeeper {
     this.#version = version;
     if (model !== undefined) learner.restore(model);
     const cut = firewall.replace({ version: version.version, compiled });
-    onPolicy(version, cut);
-    return { version, cut };
+    onPolicy(version, cut, summaryOf(changes));
+    return { version, cut, warnings: this.#warnings(document, before) };
+  }
+
+  #warnings(document: PolicyDocument, before: PolicyDocument): string[] {
+    const { forcedMode } = this.#parts;
+    const { defaultMode } = document.spec;
+    const warnings: string[] = [];
+    if (forcedMode !== undefined && defaultMode !== undefined && defaultMode !== forcedMode) {
+      warnings.push(
+        `defaultMode ${defaultMode} is not in force: the gateway was started with --mode ${forcedMode}`,
+      );
+    }
+    const now = this.#version.document.spec.defaultMode ?? FIRST_MODE;
+    const then = before.spec.defaultMode ?? FIRST_MODE;
+    if (now !== then && stricter(now, then) === then) {
+      warnings.push(`groups that have no mode are in ${now} and no longer in ${then}`);
+    }
+    return warnings;
   }
 
   /** Keeps the model that is about to go, for the versions up to this one. */
@@ -181,6 +222,16 @@ function replacedIn(store: Store): number[] {
 function withoutModel(document: PolicyDocument): PolicyDocument {
   const { model: _model, ...rest } = document;
   return rest;
+}
+
+/** What changed, in a few words: "2 rules added, 1 mode removed". */
+function summaryOf(changes: PolicyDiff["changes"]): string {
+  const counts = new Map<string, number>();
+  for (const { part, kind } of changes) {
+    const what = `${part} ${kind}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  return [...counts].map(([what, count]) => `${count} ${what}`).join(", ");
 }
 
 /** The model of a document, for judging by it. */

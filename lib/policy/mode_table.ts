@@ -5,7 +5,7 @@
  */
 import { FIRST_MODE, type PolicyDocument, type PolicyMode } from "./document.ts";
 import { type Direction, DIRECTIONS, type Group } from "./flow.ts";
-import type { Mode } from "./mode.ts";
+import { type Mode, stricter } from "./mode.ts";
 
 /** Who set a mode: a person, the evidence, or nobody. */
 export type ModeOrigin = PolicyMode["origin"] | "default";
@@ -21,7 +21,9 @@ const GROUPS_KEPT_MAX = 16_384;
 
 /** The modes of a policy. */
 export class ModeTable {
-  readonly #byKey = new Map<string, GroupMode>();
+  readonly #manual = new Map<string, GroupMode>();
+  /** Of the evidence: it moves only what nobody has set. */
+  readonly #promoted = new Map<string, GroupMode>();
   readonly #default: GroupMode;
   readonly #byGroup = new Map<string, Readonly<Record<Direction, GroupMode>>>();
 
@@ -30,15 +32,19 @@ export class ModeTable {
     this.#default = { mode: spec.defaultMode ?? FIRST_MODE, origin: "default" };
     for (const { namespace, image, direction, mode, origin } of spec.modes) {
       const key = keyOf(namespace, image, direction);
-      if (!this.#byKey.has(key)) this.#byKey.set(key, { mode, origin });
+      const table = origin === "manual" ? this.#manual : this.#promoted;
+      // What is promoted is never milder than what holds for all: only a group that learns anew is.
+      const held = origin === "manual" || mode === "learn" ? mode : stricter(mode, this.#default.mode);
+      if (!table.has(key)) table.set(key, { mode: held, origin });
     }
   }
 
   /**
    * The modes of a group.
    *
-   * An entry for image and namespace comes before one for the image, that before one for the namespace, and that before
-   * one for all; of two that are equal in this, the one with a direction comes first.
+   * Whatever somebody has set comes before what was promoted. An entry for image and namespace comes before one for the
+   * image, that before one for the namespace, and that before one for all; of two that are equal in this, the one with a
+   * direction comes first.
    */
   of(group: Group): Readonly<Record<Direction, GroupMode>> {
     let modes = this.#byGroup.get(group.id);
@@ -58,10 +64,12 @@ export class ModeTable {
   }
 
   #find({ namespace, image }: Group, direction: Direction): GroupMode {
-    for (const subject of [[namespace, image], [undefined, image], [namespace], []]) {
-      for (const by of [direction, undefined]) {
-        const found = this.#byKey.get(keyOf(subject[0], subject[1], by));
-        if (found !== undefined) return found;
+    for (const table of [this.#manual, this.#promoted]) {
+      for (const subject of [[namespace, image], [undefined, image], [namespace], []]) {
+        for (const by of [direction, undefined]) {
+          const found = table.get(keyOf(subject[0], subject[1], by));
+          if (found !== undefined) return found;
+        }
       }
     }
     return this.#default;

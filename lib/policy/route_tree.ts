@@ -32,6 +32,9 @@ export const TYPES_PER_METHOD_MAX = 8;
 /** What of both one visitor alone may bring: never so many that he fills them up. */
 export const METHODS_PER_VISITOR_MAX = 6;
 export const TYPES_PER_VISITOR_MAX = 4;
+/** Of one agent: one less than there may be, so that no container alone makes a model overfull. */
+export const METHODS_PER_AGENT_MAX = 7;
+export const TYPES_PER_AGENT_MAX = 7;
 export const METHOD_CHARS_MAX = 64;
 export const CONTENT_TYPE_CHARS_MAX = 127;
 
@@ -136,12 +139,14 @@ export class RouteTree {
   #mayAdd(node: RouteNode, asked: Asked, owner: Owner, limits: TreeLimits): "refused" | "full" | undefined {
     const types = node.methods!.get(asked.method);
     if (types === undefined) {
-      if (owner.isVisitor && broughtMethods(node, owner) >= METHODS_PER_VISITOR_MAX) return "refused";
+      const methodsMax = owner.isVisitor ? METHODS_PER_VISITOR_MAX : METHODS_PER_AGENT_MAX;
+      if (owner !== NOBODY && broughtMethods(node, owner) >= methodsMax) return "refused";
       if (node.methods!.size >= METHODS_PER_ROUTE_MAX) {
         return this.#fill(`${METHODS_PER_ROUTE_MAX} methods of one route`);
       }
     } else {
-      if (owner.isVisitor && brought(types, owner) >= TYPES_PER_VISITOR_MAX) return "refused";
+      const typesMax = owner.isVisitor ? TYPES_PER_VISITOR_MAX : TYPES_PER_AGENT_MAX;
+      if (owner !== NOBODY && brought(types, owner) >= typesMax) return "refused";
       if (types.size >= TYPES_PER_METHOD_MAX) {
         return this.#fill(`${TYPES_PER_METHOD_MAX} content types of one method`);
       }

@@ -110,7 +110,11 @@ export class FakeFirewall implements FirewallControl {
     return this.store.edges();
   }
 
-  setMode(group: string, mode: Mode, by: Actor, direction?: Direction): Applied {
+  warningsOf(): string[] {
+    return [];
+  }
+
+  setMode(group: string, mode: Mode | "default", by: Actor, direction?: Direction): Applied {
     if (group !== GROUP) {
       throw new ControlError(`Cannot set the mode: there is no group ${group}`, "notFound");
     }
@@ -157,7 +161,7 @@ export class FakeFirewall implements FirewallControl {
     const version = this.store.addPolicy({ atMs: 2, by: by.name, comment, document });
     this.#audit(by, action);
     this.emit({ kind: "policy", version: version.version });
-    return { version, cut: 1 };
+    return { version, cut: 1, warnings: [] };
   }
 
   #audit(by: Actor, action: string): void {

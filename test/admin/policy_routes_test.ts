@@ -34,7 +34,7 @@ describe("the policy", () => {
     expect(parsePolicy(bare).model).toBeUndefined();
     const applied = await rig.ask("/api/v1/policy?comment=by%20hand", yaml("PUT", text));
     expect([applied.status, applied.headers.get("etag"), await applied.json()])
-      .toEqual([200, '"2"', { version: 2, cut: 1 }]);
+      .toEqual([200, '"2"', { version: 2, cut: 1, warnings: [] }]);
     const { items } = await (await rig.ask("/api/v1/policy/versions")).json();
     expect(items[0]).toMatchObject({ version: 2, by: "otto", comment: "by hand" });
     expect(items[0].document).toBeUndefined();

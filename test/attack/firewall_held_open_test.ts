@@ -24,7 +24,14 @@ test("an overfull model is an event for both ends, once, until somebody sets a m
   const watch = new SaturationWatch(rig.firewall, rig.learner);
   watch.look(rig.nowMs);
   expect(rig.told).toEqual([]);
-  for (let at = 0; at < 20; at += 1) rig.learner.observe(ask(`M${at}`), evil.group.id, "agent:evil-1", true);
+  const flood = (agent: string): void => {
+    for (let at = 0; at < 20; at += 1) rig.learner.observe(ask(`M${at}`), evil.group.id, agent, true);
+    watch.look(rig.nowMs += 60_000);
+  };
+  flood("agent:evil-1");
+  // One container alone makes no model overfull.
+  expect(rig.told).toEqual([]);
+  flood("agent:evil-2");
   for (let look = 0; look < 3; look += 1) watch.look(rig.nowMs += 60_000);
   const told = rig.told.filter(({ type }) => type === "modelSaturated");
   expect(told.map(({ source, count }) => `${source?.name} ${count}`).sort()).toEqual([

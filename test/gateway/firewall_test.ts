@@ -100,8 +100,9 @@ describe("the story", () => {
     expect(rig.call(agentOf("payment", [], { namespace: "other" }), "verify.test", 443).verdict).toBe(
       "dropped",
     );
-    // The same event twice is a second rule with an id of its own.
-    expect(rig.control.allowEvent(event!.id, OPERATOR).id).toBe(`${rule.id}-2`);
+    // The same event twice is the same rule.
+    expect(rig.control.allowEvent(event!.id, OPERATOR).id).toBe(rule.id);
+    expect(rig.control.policy().version).toBe(2);
   });
 
   test("a request of one route in the model is told apart by route and method", () => {
@@ -161,8 +162,69 @@ describe("learning", () => {
     const spec = (): string[] =>
       rig.control.policy().document.spec.modes.map(({ image, mode }) => `${image} ${mode}`).sort();
     expect(spec()).toEqual(["user learn", "user-db alert"]);
-    rig.control.relearn("shop/user-db", OPERATOR);
-    expect(spec()).toEqual(["user learn"]);
+    expect(rig.told.filter(({ type }) => type === "modelStable").map(({ source }) => source?.name)).toEqual([
+      "shop/user-db",
+    ]);
+    expect(rig.control.relearn("shop/user-db", OPERATOR).warnings).toEqual([]);
+    expect(spec()).toEqual(["user learn", "user-db learn", "user-db learn", "user-db learn"]);
+    // It learns anew: what it knew is gone, and evidence moves it again.
+    expect(rig.learner.edges()).toEqual([]);
+    rig.connectTimes(5, user, "user-db", db);
+    rig.nowMs += 2_000;
+    rig.control.promoteStable();
+    expect(spec()).toEqual(["user learn", "user-db alert", "user-db learn", "user-db learn"]);
+    rig.control.setMode("shop/user", "default", OPERATOR);
+    rig.control.promoteStable();
+    expect(spec()).toContain("user alert");
+    expect(() => rig.control.relearn("shop/nobody", OPERATOR)).toThrow("no group shop/nobody");
+  });
+
+  test("a mode that is not ready, or for nobody, is set with a warning", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(1, user, "user-db", db);
+    expect(rig.control.setMode("shop/user-db", "prevent", OPERATOR).warnings.join()).toContain(
+      "not stable yet",
+    );
+    expect(rig.control.setMode("shop/user-bd", "prevent", OPERATOR).warnings.join()).toContain(
+      "was seen yet",
+    );
+    expect(rig.control.setMode("shop/user-db", "alert", OPERATOR).warnings).toEqual([]);
+  });
+
+  test("what somebody set for more than a group comes before what evidence says of it", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(5, user, "user-db", db);
+    rig.nowMs += 2_000;
+    rig.control.promoteStable();
+    expect(rig.connect(front, "user-db", db).verdict).toBe("audited");
+    const { document } = rig.control.policy();
+    const modes = [...document.spec.modes, {
+      namespace: "shop",
+      mode: "prevent" as const,
+      origin: "manual" as const,
+    }];
+    rig.control.apply({ ...document, spec: { ...document.spec, modes } }, OPERATOR, "");
+    expect(rig.connect(front, "user-db", db).verdict).toBe("dropped");
+    rig.control.rollback(2, OPERATOR);
+    expect(rig.connect(front, "user-db", db).verdict).toBe("audited");
+    // And a promotion never makes milder what holds for all.
+    rig.control.apply({ ...document, spec: { ...document.spec, defaultMode: "prevent" } }, OPERATOR, "");
+    expect(rig.connect(front, "user-db", db).verdict).toBe("dropped");
+  });
+
+  test("an event stream is known and on the map before its end", () => {
+    const rig = new FirewallRig();
+    const passage = rig.firewall.admit(requestEnds(visit("GET", "/events"), front));
+    passage.exchange = { status: 0, deny: () => {} };
+    rig.nowMs += 5_000;
+    rig.firewall.settle();
+    expect(rig.learner.edges()).toEqual([]);
+    passage.exchange = { status: 200, deny: () => {} };
+    rig.firewall.settle();
+    expect(rig.learner.edges().map(({ operations }) => operations)).toEqual([["GET /events"]]);
+    rig.firewall.settle();
+    rig.firewall.end(passage, { ok: true, inBytes: 3, outBytes: 7, status: 200 });
+    expect(rig.control.edges()).toMatchObject([{ count: 1, inBytes: 3, outBytes: 7, state: "learned" }]);
   });
 });
 
@@ -273,6 +335,30 @@ describe("the policy in force", () => {
     rig.control.stage(defaultPolicy("alert"), OPERATOR);
     rig.connect(front, "user-db", db);
     expect(pending().at(-1)).toEqual(["audited", { kind: "implicit" }]);
+  });
+
+  test("what passes and would not by the staged one is told, and passes", () => {
+    const rig = new FirewallRig();
+    rig.control.stage(blocking, OPERATOR);
+    expect(rig.connect(user, "user-db", db).verdict).toBe("forwarded");
+    expect(rig.told).toMatchObject([{
+      ...{ type: "stagedVerdict", effect: "allow", verdict: "forwarded", severity: "info" },
+      ...{ pendingVerdict: "dropped", pendingRule: { kind: "rule", id: "no-db" } },
+    }]);
+    rig.control.stage(undefined, OPERATOR);
+    rig.connect(user, "user-db", db);
+    expect(rig.told.map(({ count }) => count)).toEqual([1]);
+  });
+
+  test("the same again makes no version, and a default mode that is left out stays", () => {
+    const rig = FirewallRig.inMode("prevent");
+    const { document } = rig.control.policy();
+    expect(rig.control.apply(document, OPERATOR, "").version.version).toBe(1);
+    const { defaultMode: _mode, ...spec } = document.spec;
+    const applied = rig.control.apply({ ...document, spec: { ...spec, ...blocking.spec } }, OPERATOR, "");
+    expect(applied.version.document.spec.defaultMode).toBe("prevent");
+    const opened = rig.control.apply({ ...document, spec: { ...spec, defaultMode: "learn" } }, OPERATOR, "");
+    expect(opened.warnings.join()).toContain("no longer in prevent");
   });
 });
 

@@ -14,6 +14,7 @@ import {
   METHODS_PER_VISITOR_MAX,
   RouteTree,
   type TreeLimits,
+  TYPES_PER_AGENT_MAX,
   TYPES_PER_METHOD_MAX,
   TYPES_PER_VISITOR_MAX,
 } from "../../lib/policy/route_tree.ts";
@@ -172,6 +173,10 @@ describe("RouteTree", () => {
 
     const other = new RouteTree();
     for (let at = 0; at < 12; at += 1) other.learn(ask("/", "POST", `text/t${at}`), AGENT, LIMITS);
+    expect(other.operationCount).toBe(TYPES_PER_AGENT_MAX);
+    expect(other.full).toBeUndefined();
+    const second = { key: "another agent", isVisitor: false };
+    for (let at = 12; at < 24; at += 1) other.learn(ask("/", "POST", `text/t${at}`), second, LIMITS);
     expect(other.operationCount).toBe(TYPES_PER_METHOD_MAX);
     expect(other.full).toBe(`${TYPES_PER_METHOD_MAX} content types of one method`);
   });
