@@ -130,7 +130,7 @@ async function alert({ shop, teller }: Stage): Promise<RedisClient> {
     event.firstTime <= event.time && Math.abs(Date.now() - event.time) < 60_000,
     event,
   );
-  await quoteCommand({ shop, teller }, ["events", "--limit", "1"]);
+  await quoteCommand({ shop, teller }, ["events", "--limit", "1", "--long"]);
   return live;
 }
 

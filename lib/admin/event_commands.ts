@@ -15,8 +15,8 @@ import { shortEventId, wholeEventId } from "./event_id.ts";
 export async function showEvent(client: AdminClient, id: string, json: boolean): Promise<Answer> {
   const { value, raw } = await client.answer({ method: "GET", path: pathOf(id) }, eventSchema);
   if (json) return plainAnswer(jsonText(raw));
-  const { time, firstTime, seq: _seq, ...rest } = value;
-  const yaml = writeYaml({ ...rest, id: shortEventId(value.id), ...times({ time, firstTime }) });
+  const { id: _whole, seq: _seq, time, firstTime, ...rest } = value;
+  const yaml = writeYaml({ id: shortEventId(value.id), ...times({ time, firstTime }), ...rest });
   return plainAnswer(yaml.split("\n").map(printable).join("\n"));
 }
 

@@ -2,7 +2,7 @@
  * One event as one line for people.
  *
  * ```
- * 2026-11-22T11:24:15Z  1a    alert      3×  shop/front-end → shop/redis user-db:5432  tcp  unknown edge, prevent would refuse it
+ * 2026-11-22T11:24:15Z  1a    alert     3×  shop/front-end → shop/redis user-db:5432  tcp  unknown, prevent would refuse it
  * ```
  *
  * Most of an event comes from strangers: each text is cut, and nothing of it acts on a terminal or ends the line.
@@ -20,7 +20,7 @@ const LONG_CHARS_MAX = 400;
 /** An id of a container is shown as its tools do. */
 const CONTAINER_ID_CHARS = 12;
 const ID_COLUMNS = 4;
-const COUNT_COLUMNS = 5;
+const COUNT_COLUMNS = 4;
 
 const GREY = "2";
 type Did = NetwallEvent["effect"] | "staged";
@@ -72,7 +72,7 @@ export function eventLine(event: NetwallEvent, { colors, long }: LineOptions): s
     paint(COLORS[did], did.padEnd("prevent".length)),
     `${event.count}×`.padStart(COUNT_COLUMNS),
     `${endText(source, shown, long)} → ${endText(destination, shown, long)}`,
-    requestText(event, shown),
+    requestText(event, shown, long),
     [whyText(event, shown, long), pendingText(event, shown)].filter((it) => it !== "").join(", "),
     long ? paint(GREY, `by ${ruleText(event.rule, shown)}: ${shown(event.message)}`) : "",
   ];
@@ -117,10 +117,11 @@ function claimsOf(end: EventEnd): string[] {
   ];
 }
 
-function requestText({ http, protocol }: NetwallEvent, shown: Shown): string {
+/** The host is most often that of the service. */
+function requestText({ http, protocol }: NetwallEvent, shown: Shown, long: boolean): string {
   if (http === undefined) return protocol ?? "";
   const status = http.status === undefined ? "" : ` ${http.status}`;
-  return `${shown(http.method)} ${shown(`${http.host}${http.path}`)}${status}`;
+  return `${shown(http.method)} ${shown(long ? `${http.host}${http.path}` : http.path)}${status}`;
 }
 
 function ruleText({ kind, id }: { kind: string; id?: string | undefined }, shown: Shown): string {
@@ -128,7 +129,7 @@ function ruleText({ kind, id }: { kind: string; id?: string | undefined }, shown
 }
 
 const DEVIATION_WORDS: Readonly<Record<NonNullable<NetwallEvent["deviation"]>["kind"], string>> = {
-  edge: "unknown edge",
+  edge: "unknown",
   route: "unknown route",
   method: "unknown method",
   contentType: "unknown content type",
@@ -137,7 +138,8 @@ const DEVIATION_WORDS: Readonly<Record<NonNullable<NetwallEvent["deviation"]>["k
 /** What is not known; without a deviation, the rule that it is by. */
 function whyText({ rule, deviation, type }: NetwallEvent, shown: Shown, long: boolean): string {
   if (type === "stagedVerdict") return "";
-  if (deviation === undefined) return `by ${ruleText(rule, shown)}`;
+  // At the end of a long line the rule stands beside the message.
+  if (deviation === undefined) return long ? "" : `by ${ruleText(rule, shown)}`;
   const { kind, observed, expected } = deviation;
   const words = DEVIATION_WORDS[kind];
   // Both ends, the method and the path stand in the line already.

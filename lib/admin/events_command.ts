@@ -6,15 +6,16 @@
  * @module
  */
 import { z } from "zod";
-import { EVENT_TYPES, eventSchema, type NetwallEvent } from "../events/event.ts";
+import { EVENT_TYPES, type EventEnd, eventSchema, type NetwallEvent } from "../events/event.ts";
 import { didYouMean } from "../nearest.ts";
+import { parseGroupId } from "../policy/flow.ts";
 import { printable, quoted } from "../printable.ts";
 import type { AdminClient } from "./client.ts";
 import { AdminClientError, foreignAnswer, parseJson } from "./client_error.ts";
 import { eventLine } from "./event_line.ts";
 import { EventStreamError, EventStreamParser, type ServerEvent } from "./event_source.ts";
 
-/** What to show; texts are compared whole, and all that is given must hold. */
+/** What to show; texts are compared whole, an image also without its tag, and all that is given must hold. */
 export interface EventFilter {
   readonly type?: string | undefined;
   readonly namespace?: string | undefined;
@@ -32,6 +33,8 @@ export interface EventsOptions {
   /** From 1 to `PAGE_MAX`. */
   readonly limit: number;
   readonly follow: boolean;
+  /** Lines with all that they can hold. */
+  readonly long: boolean;
   /** One JSON object in a line, as the gateway sent it. */
   readonly json: boolean;
 }
@@ -115,7 +118,9 @@ function received(client: AdminClient, raw: unknown): Received {
 
 function lineOf({ raw, event }: Received, options: EventsOptions, output: EventsOutput): string {
   // JSON escapes less than a terminal minds; what is escaped here is escaped the JSON way too.
-  return options.json ? `${printable(JSON.stringify(raw))}\n` : `${eventLine(event, output.colors)}\n`;
+  return options.json
+    ? `${printable(JSON.stringify(raw))}\n`
+    : `${eventLine(event, { colors: output.colors, long: options.long })}\n`;
 }
 
 /** Whether an event is as asked for; the stream brings all of them. Either end may be the one. */
@@ -127,8 +132,13 @@ export function matches(event: NetwallEvent, filter: EventFilter): boolean {
     (filter.effect === undefined || event.effect === filter.effect) &&
     (filter.verdict === undefined || event.verdict === filter.verdict) &&
     (filter.source === undefined || event.source?.name === filter.source) &&
-    either("namespace", filter.namespace) && either("image", filter.image) &&
-    either("service", filter.service);
+    either("namespace", filter.namespace) && either("service", filter.service) &&
+    (either("image", filter.image) || ends.some((end) => isOfImage(end, filter.image)));
+}
+
+/** Whether an end is of an image, whichever its tag: the name of its group has none. */
+function isOfImage(end: EventEnd | undefined, wanted: string | undefined): boolean {
+  return wanted !== undefined && end?.kind === "workload" && parseGroupId(end.name)?.image === wanted;
 }
 
 /** Reads the stream, and asks for the rest of it when it is cut. */

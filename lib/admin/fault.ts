@@ -51,11 +51,36 @@ export class ApiFault extends Error {
 
 /** The fault of an input that its schema refuses. */
 export function inputFault(status: number, detail: string, error: z.ZodError): ApiFault {
-  const errors = error.issues.slice(0, FAULTS_MAX).map(({ path, message }) => ({
-    path: path.map(String).join("."),
-    message,
-  }));
+  const errors = error.issues.flatMap(inputFaults).slice(0, FAULTS_MAX);
   return new ApiFault(status, detail, errors);
+}
+
+/** In words: the ones of the schema name patterns and the terms of a library where nobody wrote others. */
+function inputFaults(issue: z.core.$ZodIssue): InputFault[] {
+  const at = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      path: [...at, key].join("."),
+      message: "is not known here: remove it, or see /api/v1/openapi.json",
+    }));
+  }
+  const message = issue.code === "invalid_value"
+    ? `write ${issue.values.map(String).join(", ").replace(/, ([^,]*)$/, " or $1")}`
+    : issue.code === "invalid_type" && issue.message.endsWith("received undefined")
+    ? "is missing"
+    : issue.code === "invalid_type" && issue.message.startsWith("Invalid ")
+    ? `write ${/^[aeio]/.test(issue.expected) ? "an" : "a"} ${issue.expected}`
+    : issue.code === "too_small" || issue.code === "too_big"
+    ? boundText(issue)
+    : issue.code === "invalid_format" && issue.message.startsWith("Invalid ")
+    ? "is not in the right form"
+    : issue.message;
+  return [{ path: at.join("."), message }];
+}
+
+function boundText(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+  const unit = issue.origin === "string" ? " characters" : issue.origin === "array" ? " entries" : "";
+  return issue.code === "too_small" ? `at least ${issue.minimum}${unit}` : `at most ${issue.maximum}${unit}`;
 }
 
 const CONTROL_STATUS: Readonly<Record<ControlError["code"], number>> = {

@@ -27,11 +27,21 @@ const COMMENT_CHARS_MAX = 512;
 const SIMULATE_MS = 7 * 24 * 3_600_000;
 
 /** JSON is YAML too, so there is one reader. */
+/** The longest policy in YAML; in JSON it may have `POLICY_BYTES_MAX`. */
+const YAML_CHARS_MAX = 1 << 20;
+
 const policyBody: BodyReader<PolicyDocument> = {
   media: ["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"],
   bytesMax: POLICY_BYTES_MAX,
   schema: policySchema,
   parse(text: string): PolicyDocument {
+    // Reading YAML holds the event loop for a second or more for each MiB.
+    if (text.length > YAML_CHARS_MAX && !text.trimStart().startsWith("{")) {
+      throw new ApiFault(
+        413,
+        `YAML is taken up to ${YAML_CHARS_MAX} characters: send JSON, or use policy apply`,
+      );
+    }
     try {
       return parsePolicy(text);
     } catch (error) {

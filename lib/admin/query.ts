@@ -55,7 +55,7 @@ export const eventFilterSchema = z.strictObject({
   since: momentSchema.optional().describe("Only what was last seen then or later"),
   until: momentSchema.optional().describe("Only what was last seen before"),
   type: z.enum(EVENT_TYPES).optional(),
-  image: text.optional(),
+  image: text.optional().describe("With its tag or digest, or without"),
   namespace: text.optional(),
   service: text.optional(),
   source: text.optional().describe("The name of the source: the id of a group, or a network"),

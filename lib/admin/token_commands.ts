@@ -6,6 +6,7 @@
 import { loadOrCreateKey } from "../auth/key_store.ts";
 import { createTokenId, mintToken, type TokenClaims } from "../auth/token.ts";
 import { listMinted, listRevoked, recordMinted, revoke } from "../auth/token_list.ts";
+import { groupOf } from "../policy/flow.ts";
 import { table } from "./table.ts";
 
 /** What a token is to say. */
@@ -40,6 +41,7 @@ export function listTokens(data: string, nowMs: number): string {
   const rows = listMinted(data).map((token) => [
     token.id,
     token.name,
+    token.role === undefined ? groupOf(token.namespace, token.image, token.name).id : "-",
     token.serve.join(",") || "-",
     token.role === undefined
       ? [...token.reach, ...(token.egress ? ["outside"] : [])].join(",") || "-"
@@ -50,7 +52,7 @@ export function listTokens(data: string, nowMs: number): string {
   if (rows.length === 0) {
     return "No token was minted yet: netwall-gateway token --name AGENT --serve SERVICE\n";
   }
-  return table([["ID", "AGENT", "SERVES", "MAY CALL", "EXPIRES", "STATE"], ...rows]);
+  return table([["ID", "AGENT", "GROUP", "SERVES", "MAY CALL", "EXPIRES", "STATE"], ...rows]);
 }
 
 /** Revokes tokens and says which. A running gateway cuts their links within a second or two. */

@@ -79,12 +79,14 @@ export function selectCommand(
 function unknownCommand(names: readonly string[], first: string, second: string | undefined): UsageError {
   const word = second === undefined || second.startsWith("-") ? undefined : second;
   const written = quoted(word === undefined ? first : `${first} ${word}`, 2 * WORD_CHARS_SHOWN);
-  const whole = word === undefined ? undefined : nearest(`${first} ${word}`, names);
+  // The second half alone, as in `apply`, is known by it.
+  const whole = names.find((name) => name.endsWith(` ${first}`)) ??
+    (word === undefined ? undefined : nearest(`${first} ${word}`, names));
   if (whole !== undefined) return new UsageError(`unknown command ${written}: did you mean ${whole}`);
   const head = nearest(first, names.map((name) => name.split(" ")[0]!));
   const near = names.filter((name) => name.split(" ")[0] === head);
-  const [only] = near;
-  if (near.length === 1) {
+  const only = near.length === 1 ? near[0] : near.find((name) => name === head);
+  if (only !== undefined && first !== head) {
     return new UsageError(`unknown command ${quoted(first, WORD_CHARS_SHOWN)}: did you mean ${only}`);
   }
   const told = near.length > 0 ? near : names;

@@ -113,10 +113,10 @@ const data = filePath("DIR").prefault("./netwall-data").describe(
 );
 
 /** The address of the API. Commands take URLs under the same name in the environment: these are not for listening. */
-function apiAddress(): z.ZodType<ListenAddress, Written> {
-  return listenAddress().prefault("127.0.0.1:9090").describe("Address of the API of operators, or off")
-    .meta({ environmentNot: /^https?:\/\//i });
-}
+const apiAddress = listenAddress().prefault("127.0.0.1:9090").describe(
+  "Address of the API of operators, or off",
+)
+  .meta({ environmentNot: /^https?:\/\//i });
 
 /** The settings of `netwall-gateway serve`. */
 export const gatewayConfig = z.strictObject({
@@ -136,7 +136,7 @@ export const gatewayConfig = z.strictObject({
   redirectHttps: toggle().default(false).describe("Answer plain HTTP with a redirect (308) to HTTPS"),
   link: list(listenAddress(false)).default([])
     .describe("One more address for links from agents; they are always welcome on the public ones"),
-  admin: apiAddress(),
+  admin: apiAddress,
   domain: domainName().optional().describe("Domain below which every service S is at S.NAME"),
   route: list(route()).default([])
     .describe(
@@ -274,7 +274,7 @@ export const quickstartConfig = z.strictObject({
   target: target().optional().describe("What to publish, such as http://localhost:3000; nothing is a demo")
     .meta({ positional: true }),
   http: listenAddress(false).prefault("127.0.0.1:8080").describe("Address for HTTP from visitors"),
-  admin: apiAddress(),
+  admin: apiAddress,
 }).superRefine(({ target }, context) => {
   if (target === undefined || !isRawTarget(target)) return;
   const message = "this tries out HTTP: write http://HOST:PORT; raw services need a gateway with --tcp";

@@ -167,7 +167,7 @@ export class GatewayControl implements FirewallControl {
     this.#parts.saveModel();
     // What was open by the model that is gone may be refused now.
     const cut = applied.cut + this.#parts.firewall.rejudge();
-    const { modes } = this.groups().find((group) => group.id === id)!;
+    const modes = this.#parts.firewall.policy.compiled.modesOfGroup(groupIn(id));
     const held = DIRECTIONS.filter((direction) => modes[direction].mode !== "learn");
     const warnings = held.map((direction) =>
       `its mode ${direction} is ${modes[direction].mode}, set for more than it`

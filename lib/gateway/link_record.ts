@@ -17,10 +17,11 @@ export interface LinkRecorder {
 
 export function recordLink({ log, metrics, firewall }: LinkRecorder, event: AdmissionEvent): void {
   if (event.kind === "linked") {
-    const { agent, services, reach, egress, session, claimed } = event.attachment;
+    const { agent, group, services, reach, egress, session, claimed } = event.attachment;
     metrics.link(event.again ? "remade" : "made");
     const calls = { ...(reach.length > 0 ? { reach: some(reach) } : {}), ...(egress ? { egress } : {}) };
-    log.info("linked", { agent, services: some(services), ...calls, peer: session.link.peer, ...claimed });
+    const own = { agent, group: group.id, services: some(services), ...calls };
+    log.info("linked", { ...own, peer: session.link.peer, ...claimed });
   } else if (event.kind === "wall") {
     recordWall(log, event.attachment, event.before);
   } else if (event.kind === "lost") {

@@ -224,14 +224,14 @@ function withoutModel(document: PolicyDocument): PolicyDocument {
   return rest;
 }
 
-/** What changed, in a few words: "2 rules added, 1 mode removed". */
+/** What changed, in a few words: "rules added (2), modes removed". */
 function summaryOf(changes: PolicyDiff["changes"]): string {
   const counts = new Map<string, number>();
   for (const { part, kind } of changes) {
     const what = `${part} ${kind}`;
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }
-  return [...counts].map(([what, count]) => `${count} ${what}`).join(", ");
+  return [...counts].map(([what, count]) => `${what}${count > 1 ? ` (${count})` : ""}`).join(", ");
 }
 
 /** The model of a document, for judging by it. */

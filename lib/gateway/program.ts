@@ -19,6 +19,7 @@ import {
 } from "../config/gateway_config.ts";
 import { adminTokenConfig } from "../config/firewall_config.ts";
 import { ConfigError, formatConfigError, loadConfig } from "../config/load.ts";
+import { groupOf } from "../policy/flow.ts";
 import { ListenFault } from "../http/visitor_server.ts";
 import { ListenError } from "../runtime/listen_tls.ts";
 import { StoreError } from "../store/store.ts";
@@ -50,7 +51,9 @@ export const GATEWAY_PROGRAM: ProgramSpec = {
       name: "token",
       summary: "Mint a token for an agent and print it, alone, on standard output",
       options: tokenConfig,
-      examples: ["netwall-gateway token --name web-1 --serve web > token"],
+      examples: [
+        "netwall-gateway token --name web-1 --serve web --namespace shop --image acme/web:1.2 > token",
+      ],
     },
     {
       name: "token admin",
@@ -92,6 +95,10 @@ const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> =
   token: async (flags) => {
     const { ttl: ttlMs, image = "", ...rest } = loadCommand(tokenConfig, flags);
     process.stdout.write(`${await mint({ ...rest, image, ttlMs }, Date.now())}\n`);
+    if (image === "") {
+      const { id } = groupOf(rest.namespace, image, rest.name);
+      process.stderr.write(`netwall-gateway: no --image: policies know this agent as ${id}\n`);
+    }
     return EXIT.stopped;
   },
   "token admin": async (flags) => {

@@ -85,7 +85,12 @@ export async function quickstart(
       await gateway.stop(graceMs);
     }, GRACE_MS);
     process.stdout.write(
-      `ready ${JSON.stringify(gateway.addresses)}\n${greeting(`http://${address}`, target)}`,
+      `ready ${JSON.stringify(gateway.addresses)}\n${
+        greeting(`http://${address}`, target, {
+          data,
+          admin: gateway.addresses["admin"] as string | undefined,
+        })
+      }`,
     );
     return await stopped;
   } finally {
@@ -97,8 +102,13 @@ export async function quickstart(
  * The lines that greet on a terminal.
  *
  * @param target What is published, or nothing for the sample.
+ * @param api Where the commands that ask the gateway find it; nothing when the admin API is off.
  */
-export function greeting(url: string, target: string | undefined): string {
+export function greeting(
+  url: string,
+  target: string | undefined,
+  api: { readonly data: string; readonly admin: string | undefined },
+): string {
   const sample = target === undefined;
   return [
     "",
@@ -110,6 +120,12 @@ export function greeting(url: string, target: string | undefined): string {
     sample ? `    curl ${url}` : `    curl -i ${url}`,
     ...(sample ? [`    curl -N ${url}/events`, `    curl -d 'any body' ${url}/echo`] : []),
     "",
+    ...(api.admin === undefined ? [] : [
+      "  The firewall learns meanwhile, see what:",
+      `    ${programWords()} groups --admin ${api.admin} --data ${api.data}`,
+      "    npm run demo     # its whole story, on a small shop",
+      "",
+    ]),
     sample ? "  Publish your own:" : "  Publish something else:",
     "    npm start -- http://127.0.0.1:3000",
     "",
@@ -117,4 +133,9 @@ export function greeting(url: string, target: string | undefined): string {
     "",
     "",
   ].join("\n");
+}
+
+/** How the program is called by whoever started it. */
+function programWords(): string {
+  return process.argv[1]?.endsWith("gateway.ts") === true ? "npx bun gateway.ts" : "netwall-gateway";
 }

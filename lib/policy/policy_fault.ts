@@ -7,6 +7,7 @@ import { z } from "zod";
 import { didYouMean } from "../nearest.ts";
 import { printable, quoted } from "../printable.ts";
 import { policySchema } from "./document.ts";
+import { branchIssues, keysOf, schemaAt, valueAt } from "./schema_place.ts";
 
 /** Faults that are told; more are counted. */
 export const POLICY_FAULTS_MAX = 20;
@@ -47,18 +48,30 @@ type Issue = z.core.$ZodIssue;
  *
  * @param issues Of `policySchema`.
  * @param lineOf The line of a key or list item.
+ * @param root What it looked at.
  * @returns All of them, by line.
  */
 export function faultsOf(
   issues: readonly Issue[],
   lineOf: (path: readonly PropertyKey[]) => number | undefined,
+  root: unknown,
 ): PolicyFault[] {
-  const faults = issues.flatMap((issue) => plainIssues(issue, [])).map(({ path, message }) => ({
+  const faults = issues.flatMap((issue) => plainIssues(issue, [], root)).map(({ path, message }) => ({
     line: lineOf(path),
     path: printable(path.map(String).join(".")),
-    message,
+    message: message + ownerText(path, root),
   }));
   return faults.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}
+
+const OWNERS: Readonly<Record<string, string>> = { rules: "rule", rateLimits: "rate limit" };
+
+/** Names the rule that a fault is in: people know it by its id and not by its place. */
+function ownerText([spec, list, index, ...rest]: readonly PropertyKey[], root: unknown): string {
+  const owner = spec === "spec" ? OWNERS[String(list)] : undefined;
+  if (owner === undefined || index === undefined || rest[0] === "id") return "";
+  const id = valueAt(root, ["spec", list!, index, "id"]);
+  return typeof id === "string" && /^[a-z0-9-]{1,63}$/.test(id) ? ` (${owner} ${id})` : "";
 }
 
 interface PlainIssue {
@@ -67,16 +80,27 @@ interface PlainIssue {
 }
 
 /** An issue without unions: of each the branch that was meant, by what fits best. */
-function plainIssues(issue: Issue, above: readonly PropertyKey[]): PlainIssue[] {
+function plainIssues(issue: Issue, above: readonly PropertyKey[], root: unknown): PlainIssue[] {
   const path = [...above, ...issue.path];
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key) }));
+    const schema = schemaAt(policySchema, path);
+    const branches = above.length === 0 ? branchIssues(schema, valueAt(root, path)) : undefined;
+    if (branches !== undefined) return meantIssues(branches, path, root);
+    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, keysOf(schema)) }));
   }
-  if (issue.code !== "invalid_union") return [{ path, message: messageOf(issue) }];
-  const branches = issue.errors.map((issues) => ({ issues, distance: distanceOf(issues) }));
+  if (issue.code !== "invalid_union") return [{ path, message: messageOf(issue, path) }];
+  return meantIssues(issue.errors, path, root);
+}
+
+function meantIssues(
+  errors: readonly (readonly Issue[])[],
+  path: readonly PropertyKey[],
+  root: unknown,
+): PlainIssue[] {
+  const branches = errors.map((issues) => ({ issues, distance: distanceOf(issues) }));
   const least = Math.min(...branches.map(({ distance }) => distance));
   const meant = branches.filter(({ distance }) => distance === least).map(({ issues }) =>
-    issues.flatMap((it) => plainIssues(it, path))
+    issues.flatMap((it) => plainIssues(it, path, root))
   );
   const [first = []] = meant;
   // Ways to write one and the same text: all of them are told.
@@ -89,17 +113,22 @@ function distanceOf(issues: readonly Issue[]): number {
   let distance = 0;
   for (const issue of issues) {
     if (issue.code === "unrecognized_keys") distance += 2 * issue.keys.length;
-    else distance += issue.code === "invalid_type" && issue.input === undefined ? 2 : 1;
+    else distance += isMissing(issue) ? 2 : 1;
   }
   return distance;
 }
 
-function messageOf(issue: Issue): string {
+/** Nothing but its message tells a key that is not there from one of another type. */
+function isMissing(issue: Issue): boolean {
+  return issue.code === "invalid_type" && issue.message.endsWith("received undefined");
+}
+
+function messageOf(issue: Issue, path: readonly PropertyKey[]): string {
   switch (issue.code) {
     case "invalid_value":
       return `write ${issue.values.map(String).join(", ").replace(/, ([^,]*)$/, " or $1")}`;
     case "invalid_type":
-      if (issue.message.endsWith("received undefined")) {
+      if (isMissing(issue)) {
         return `is missing: write ${typeWord(issue.expected)}`;
       }
       return `write ${typeWord(issue.expected)}`;
@@ -108,11 +137,14 @@ function messageOf(issue: Issue): string {
     case "too_small":
       return `at least ${issue.minimum}${sizeWord(issue.origin)}`;
     case "invalid_key":
-      return issue.issues.map(messageOf).join(", ");
+      return issue.issues.map((it) => messageOf(it, path)).join(", ");
     case "invalid_format":
-      return issue.format === "datetime"
-        ? "write a time such as 2031-01-31T12:00:00Z"
-        : printable(issue.message);
+      if (issue.format === "datetime") return "write a time such as 2031-01-31T12:00:00Z";
+      if (!issue.message.startsWith("Invalid ")) return printable(issue.message);
+      // The pattern itself tells nobody anything.
+      return path.includes("contentTypes")
+        ? 'write a type in lower case such as application/json or image/*, or "" for requests that name none'
+        : "is not in the right form";
     default:
       return printable(issue.message);
   }
@@ -141,8 +173,16 @@ function typeWord(expected: string): string {
   }
 }
 
-function unknownKey(key: string): string {
-  return `unknown key ${quoted(key)}${didYouMean(key, knownKeys()) || ": remove it"}`;
+/** @param together Keys that may stand there; several lists are a choice. */
+function unknownKey(key: string, together: readonly string[][]): string {
+  const everywhere = knownKeys();
+  const cure = didYouMean(key, new Set(together.flat().filter((other) => other !== key))) ||
+    (together.length === 0 && !everywhere.has(key) ? didYouMean(key, everywhere) : "");
+  if (cure !== "") return `unknown key ${quoted(key)}${cure}`;
+  const lists = together.map((keys) => keys.join(", ")).map((it) => together.length > 1 ? `(${it})` : it);
+  const others = lists.length === 0 ? "" : `; here may stand ${lists.join(" or ")}`;
+  const fault = everywhere.has(key) ? `${quoted(key)} does not belong here` : `unknown key ${quoted(key)}`;
+  return `${fault}: remove it${others}`;
 }
 
 /** Every key that a policy can have, wherever. */

@@ -44,12 +44,12 @@ export function parsePolicy(text: string): PolicyDocument {
   const fast = plain === undefined ? undefined : policySchema.safeParse(plain);
   if (fast?.success) return fast.data;
   if (fast !== undefined && text.length > LINES_CHARS_MAX) {
-    throw new PolicyError(faultsOf(fast.error.issues, () => undefined));
+    throw new PolicyError(faultsOf(fast.error.issues, () => undefined, plain));
   }
   const { root, lineOf } = parsed(text);
   if (root === null) throw whole(`is empty: begin with apiVersion: ${POLICY_API_VERSION}`, 1);
   const result = policySchema.safeParse(root);
-  if (!result.success) throw new PolicyError(faultsOf(result.error.issues, lineOf));
+  if (!result.success) throw new PolicyError(faultsOf(result.error.issues, lineOf, root));
   return result.data;
 }
 

@@ -24,7 +24,7 @@ export const END_FIELDS = ["namespace", "image", "service"] as const;
 export function eventMatches(event: NetwallEvent, query: EventQuery): boolean {
   const { source, destination } = event;
   const of = (end: EventEnd | undefined, value: string, field: keyof EventEnd): boolean =>
-    end?.[field] === value;
+    end?.[field] === value || field === "image" && isImage(end?.image, value);
   return (query.sinceMs === undefined || event.time >= query.sinceMs) &&
     (query.untilMs === undefined || event.time < query.untilMs) &&
     EQUAL_FIELDS.every((field) => query[field] === undefined || event[field] === query[field]) &&
@@ -34,6 +34,14 @@ export function eventMatches(event: NetwallEvent, query: EventQuery): boolean {
       const value = query[field];
       return value === undefined || of(source, value, field) || of(destination, value, field);
     });
+}
+
+/** What stands between an image and its version. */
+export const VERSION_SIGNS = [":", "@"] as const;
+
+/** Whether a reference is one of an image: it is asked for with its tag or digest, or without. */
+function isImage(reference: string | undefined, image: string): boolean {
+  return VERSION_SIGNS.some((sign) => reference?.startsWith(`${image}${sign}`));
 }
 
 /** All that must be equal for two records to be added up, in one text. */

@@ -5,7 +5,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { NetwallEvent } from "../events/event.ts";
-import { END_FIELDS, EQUAL_FIELDS, pageLimit } from "./query.ts";
+import { END_FIELDS, EQUAL_FIELDS, pageLimit, VERSION_SIGNS } from "./query.ts";
 import type { EventQuery, Page } from "./store.ts";
 
 type Value = string | number | null;
@@ -120,7 +120,20 @@ export class SqliteEvents {
     }
     for (const name of END_FIELDS) {
       const value = query[name];
-      if (value !== undefined) where(`(source_${name} = ? OR destination_${name} = ?)`, value, value);
+      if (value === undefined) continue;
+      const ends = [`source_${name}`, `destination_${name}`];
+      const conditions = ends.map((end) => `${end} = ?`);
+      const given: Value[] = [value, value];
+      if (name === "image") {
+        // Not LIKE: it takes signs of the image for its own.
+        for (const sign of VERSION_SIGNS) {
+          for (const end of ends) {
+            conditions.push(`substr(${end}, 1, ?) = ?`);
+            given.push([...value].length + 1, `${value}${sign}`);
+          }
+        }
+      }
+      where(`(${conditions.join(" OR ")})`, ...given);
     }
     // One more than asked for tells whether there is a next page.
     const narrow = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;

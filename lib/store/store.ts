@@ -44,6 +44,7 @@ export interface EventQuery {
   readonly untilMs?: number;
   readonly type?: EventType;
   /** Of either end, as the two below. */
+  /** With its tag or digest, or without. */
   readonly image?: string;
   readonly namespace?: string;
   readonly service?: string;

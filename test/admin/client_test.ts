@@ -178,9 +178,9 @@ test("nobody there, nobody who answers, and an answer that is cut: each names th
   const cases: [string, RegExp][] = [
     [
       gone.address,
-      /^Cannot reach the gateway at 127\.0\.0\.1:\d+: nothing listens there \(ECONNREFUSED\), start /,
+      /^Cannot reach the gateway at 127\.0\.0\.1:\d+: nothing listens there, start /,
     ],
-    ["unix:/nowhere/at/all", /at unix:\/nowhere\/at\/all: there is no such socket \(ENOENT\), start /],
+    ["unix:/nowhere/at/all", /at unix:\/nowhere\/at\/all: there is no such socket, start /],
     [
       await rawServer(undefined, false),
       /does not answer in time: see its log, or name another with --admin$/,

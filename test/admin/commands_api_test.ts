@@ -140,7 +140,7 @@ test("events are filtered as the commands ask for, and each filter is one that t
     ...argv.filter((word) => word !== "--since" && word !== "3650d"),
   );
   expect([found.code, found.err, found.out.split("\n").length]).toEqual([0, "", 2]);
-  expect(found.out).toMatch(/^1970-01-01T00:00:02Z {2}prevent +4× {2}/);
+  expect(found.out).toMatch(/^1970-01-01T00:00:02Z {2}\S+ +prevent +4× {2}/);
   const all = (await run(rig.viewer, "events", "--json")).out.trimEnd().split("\n");
   expect(all.map((line) => (JSON.parse(line) as NetwallEvent).seq)).toEqual([1, 2, 3]);
 });
@@ -167,7 +167,7 @@ test("following prints what is stored, then what is noticed, also across a cut",
     while (seqs.length < count) await new Promise<void>((resolve) => wake = resolve);
   };
   const client = new AdminClient({ place: parseAdminAddress(listener.address), token: rig.viewer });
-  const options = { filter: {}, limit: 10, follow: true, json: true };
+  const options = { filter: {}, limit: 10, follow: true, long: false, json: true };
   const ended = showEvents(client, options, output, { firstMs: 1, lastMs: 10 });
   await until(2);
   for (const seq of [3, 4]) tell(eventOf(seq));

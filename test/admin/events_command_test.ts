@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { ServerResponse } from "node:http";
 import { AdminClient } from "../../lib/admin/client.ts";
 import { AdminClientError } from "../../lib/admin/client_error.ts";
+import { shortEventId, wholeEventId } from "../../lib/admin/event_id.ts";
 import { eventLine } from "../../lib/admin/event_line.ts";
 import {
   type EventsOptions,
@@ -18,6 +19,7 @@ import {
 import { parseAdminAddress } from "../../lib/config/admin_address.ts";
 import { ROWS_MAX } from "../../lib/config/firewall_config.ts";
 import { eventSchema, type NetwallEvent } from "../../lib/events/event.ts";
+import { eventId } from "../../lib/events/event_log.ts";
 import { PAGE_MAX } from "../../lib/store/store.ts";
 import { ADMIN_TOKEN, type FakeAdmin, startFakeAdmin } from "../support/fake_admin.ts";
 import { runCommand } from "../support/run_command.ts";
@@ -49,11 +51,18 @@ function event(seq: number, change: Partial<NetwallEvent> = {}): NetwallEvent {
   });
 }
 
-test("a line tells who, where to, how often, by which rule, and what was not known", () => {
-  expect(eventLine(event(1), false)).toBe(
-    "2026-11-22T11:24:15Z  alert        3×  shop/front-end (claims container front-end-1 4f2a9c01b2d3, host box) → " +
-      "shop/redis user-db:6379  tcp  by implicit  unknown edge: shop/front-end to user-db, known: shop/user  " +
-      "(would be dropped)",
+const PLAIN = { colors: false, long: false };
+const LONG = { colors: false, long: true };
+
+test("a line tells who, where to, how often, and what was not known; the long one all of it", () => {
+  expect(eventLine(event(1), PLAIN)).toBe(
+    "2026-11-22T11:24:15Z  event-1  alert      3×  shop/front-end → shop/redis user-db:6379  tcp  unknown, " +
+      "prevent would refuse it",
+  );
+  expect(eventLine(event(1), LONG)).toBe(
+    "2026-11-22T11:24:15Z  event-1  alert      3×  shop/front-end (claims container front-end-1 4f2a9c01b2d3, host box) → " +
+      "shop/redis user-db:6379  tcp  unknown shop/front-end to user-db, known: shop/user, prevent would refuse it  " +
+      "by implicit: shop/front-end connected to user-db",
   );
   const request = event(2, {
     ...{
@@ -68,32 +77,99 @@ test("a line tells who, where to, how often, by which rule, and what was not kno
     http: { method: "GET", host: "shop.example", path: "/admin", status: 403, requestId: "r" },
     message: "The rule no-admin refuses it",
   });
-  expect(eventLine(request, false)).toBe(
-    "2026-11-22T11:24:15Z  prevent      3×  internet 203.0.113.7 → shop/redis user-db:6379  GET shop.example/admin 403  " +
-      "by rule no-admin  The rule no-admin refuses it",
+  expect(eventLine(request, PLAIN)).toBe(
+    "2026-11-22T11:24:15Z  event-2  prevent    3×  internet 203.0.113.7 → shop/redis user-db:6379  " +
+      "GET /admin 403  by rule no-admin",
   );
+  expect(eventLine(request, LONG)).toContain("  GET shop.example/admin 403  by rule no-admin: The ");
   const egress = event(3, {
     destination: { kind: "host", name: "evil.example:443", host: "evil.example", port: 443 },
   });
-  expect(eventLine(egress, false)).toContain(" → evil.example:443  tcp  ");
-  const change = event(4, {
-    ...{
-      type: "policyChange",
-      effect: "allow",
-      verdict: "forwarded",
-      source: undefined,
-      destination: undefined,
-    },
-    message: "alice applied version 7",
-  });
-  expect(eventLine(change, false)).toBe(
-    "2026-11-22T11:24:15Z  allow        3×  policyChange  alice applied version 7",
-  );
+  expect(eventLine(egress, PLAIN)).toContain(" → evil.example:443  tcp  ");
+  const route = event(4, { deviation: { kind: "contentType", observed: "text/xml", expected: "text/css" } });
+  expect(eventLine(route, PLAIN)).toContain("  unknown content type text/xml, prevent would");
+  expect(eventLine(route, LONG)).toContain("  unknown content type text/xml, known: text/css, prevent would");
+});
+
+test("a usual line fits a terminal", () => {
+  const id = "000000004kx";
+  expect(eventLine(event(1, { id }), PLAIN).length).toBeLessThanOrEqual(122);
+  const refused = event(1, { id, effect: "prevent", verdict: "dropped", pendingVerdict: "dropped" });
+  expect(eventLine(refused, PLAIN).length).toBeLessThanOrEqual(110);
+});
+
+test("what the staged policy alone would do is told as its doing", () => {
+  const staged = {
+    type: "stagedVerdict",
+    effect: "allow",
+    verdict: "forwarded",
+    deviation: undefined,
+  } as const;
+  const rows: [Partial<NetwallEvent>, string, string][] = [
+    [{ pendingRule: { kind: "rule", id: "no-a" } }, "staged ", "  tcp  the staged rule no-a would refuse it"],
+    [{ pendingRule: { kind: "implicit" } }, "staged ", "  tcp  the staged policy would refuse it"],
+    [
+      { pendingVerdict: "audited", pendingRule: { kind: "rule", id: "see-a" } },
+      "staged ",
+      "  tcp  the staged rule see-a would alert on it",
+    ],
+    [
+      {
+        ...{ type: "policyRule", effect: "prevent", verdict: "dropped", pendingVerdict: "forwarded" },
+        ...{ rule: { kind: "rule", id: "old" }, pendingRule: { kind: "rule", id: "new" } },
+      },
+      "prevent",
+      "  tcp  by rule old, the staged rule new would forward it",
+    ],
+  ];
+  for (const [change, did, end] of rows) {
+    const line = eventLine(event(1, { ...staged, ...change }), PLAIN);
+    expect(line).toContain(`  ${did}    3×  `);
+    expect(line.slice(-end.length)).toBe(end);
+  }
+  expect(rows).toHaveLength(4);
+});
+
+test("what is about no traffic is its message alone, with its kind in words", () => {
+  const none = { effect: "allow", verdict: "forwarded", source: undefined, destination: undefined } as const;
+  const rows: [NetwallEvent["type"], number, string][] = [
+    ["policyChange", 1, "policy changed  alice applied version 7"],
+    ["modelStable", 1, "model stable  alice applied version 7"],
+    ["modelSaturated", 1, "model overfull  alice applied version 7"],
+    ["storeFault", 2, "store fault  2×  alice applied version 7"],
+    ["authFailure", 12, "bad token  12×  alice applied version 7"],
+  ];
+  for (const [type, count, end] of rows) {
+    const own = event(4, { ...none, type, count, message: "alice applied version 7" });
+    const line = `2026-11-22T11:24:15Z  event-4  ${end}`;
+    expect(eventLine(own, PLAIN)).toBe(line);
+    // Some have an end, which the message names.
+    expect(eventLine({ ...own, source: { kind: "network", name: "link", ip: "192.0.2.1" } }, PLAIN)).toBe(
+      line,
+    );
+  }
+  expect(rows).toHaveLength(5);
+});
+
+test("the id in a line is short, and is the whole one again when it is pasted", () => {
+  const rows: [string, string][] = [
+    [eventId(1), "1"],
+    [eventId(46), "1a"],
+    [eventId(Number.MAX_SAFE_INTEGER), "2gosa7pa2gv"],
+    [eventId(0), "0"],
+    ["another-kind-of-id", "another-kind-of-id"],
+  ];
+  for (const [id, short] of rows) {
+    expect(shortEventId(id)).toBe(short);
+    expect(wholeEventId(short)).toBe(id);
+    expect(wholeEventId(id)).toBe(id);
+  }
+  expect(rows).toHaveLength(5);
 });
 
 test("colours are there only when they are asked for, and only around the program's own words", () => {
-  const plain = eventLine(event(1), false);
-  const painted = eventLine(event(1), true);
+  const plain = eventLine(event(1), PLAIN);
+  const painted = eventLine(event(1), { colors: true, long: false });
   expect(plain).not.toContain("\u001b");
   // deno-lint-ignore no-control-regex
   expect(painted.replace(/\u001b\[[0-9;]*m/g, "")).toBe(plain);
@@ -145,14 +221,14 @@ test("nothing of an event acts on a terminal, ends the line, or makes it endless
         destination: undefined,
       }]
     ) {
-      const line = eventLine(shown, false);
+      const line = eventLine(shown, LONG);
       // deno-lint-ignore no-control-regex
       expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/);
       expect(line.length).toBeLessThan(8_000);
     }
   }
   expect(kinds).toHaveLength(3);
-  expect(eventLine(event(1, { time: 1e300 }), false)).toMatch(/^1e\+300 {2}alert/);
+  expect(eventLine(event(1, { time: 1e300 }), PLAIN)).toMatch(/^1e\+300 {2}event-1 {2}alert/);
 });
 
 test("a filter holds for the stream as it does for the list", () => {
@@ -166,7 +242,10 @@ test("a filter holds for the stream as it does for the list", () => {
     [{ namespace: "shop" }, true],
     [{ namespace: "sho" }, false],
     [{ image: "front-end:1.2" }, true],
-    [{ image: "front-end" }, false],
+    [{ image: "front-end" }, true],
+    [{ image: "front" }, false],
+    [{ image: "redis" }, true],
+    [{ image: "front-end:1.3" }, false],
     [{ service: "user-db" }, true],
     [{ service: "user" }, false],
     [{ source: "shop/front-end" }, true],
@@ -174,7 +253,7 @@ test("a filter holds for the stream as it does for the list", () => {
     [{ namespace: "shop", service: "other" }, false],
   ];
   for (const [filter, wanted] of cases) expect([filter, matches(one, filter)]).toEqual([filter, wanted]);
-  expect(cases).toHaveLength(14);
+  expect(cases).toHaveLength(17);
   expect(ROWS_MAX).toBe(PAGE_MAX);
 });
 
@@ -291,7 +370,7 @@ class Screen implements EventsOutput {
   }
 }
 
-const FOLLOW: EventsOptions = { filter: {}, limit: 10, follow: true, json: true };
+const FOLLOW: EventsOptions = { filter: {}, limit: 10, follow: true, long: false, json: true };
 const SOON = { firstMs: 1, lastMs: 5 };
 
 function follow(screen: Screen, options: Partial<EventsOptions> = {}): Promise<void> {

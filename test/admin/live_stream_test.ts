@@ -447,7 +447,7 @@ describe("on a listener", () => {
       headers: { authorization: `Bearer ${rig.operator}`, "content-type": "application/yaml" },
       body,
     });
-    expect([answer.status, await answer.json()]).toEqual([200, { version: 2, cut: 1 }]);
+    expect([answer.status, await answer.json()]).toEqual([200, { version: 2, cut: 1, warnings: [] }]);
     const wrong = visit(port, "wrong", "Connection: close\r\n");
     expect(await wrong.untilClosed()).toMatch(/^HTTP\/1\.1 401 /);
     expect(failures).toEqual(["127.0.0.1"]);

@@ -10,6 +10,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AdminClientError } from "../../lib/admin/client_error.ts";
+import { selectCommand } from "../../lib/cli/arguments.ts";
 import { readPolicyFile } from "../../lib/admin/policy_file.ts";
 import { GATEWAY_PROGRAM } from "../../lib/gateway/program.ts";
 import { POLICY_BYTES_MAX } from "../../lib/policy/document.ts";
@@ -50,6 +51,8 @@ test("policy export prints what the gateway sends, or writes it to a file", asyn
     err: "",
   });
   expect(readFileSync(output, "utf8")).toBe(POLICY);
+  await run("policy", "export", "--no-model");
+  expect(lastAsked().url).toBe("policy.yaml?model=false");
   const nowhere = await run("policy", "export", "--output", join(dir, "no", "such"));
   expect(nowhere).toMatchObject({ code: 1, out: "" });
   expect(nowhere.err).toMatch(
@@ -81,6 +84,108 @@ test("policy diff prints the lines, or says that there is nothing to change", as
     out: "Nothing to change: version 7 is in force and the same\n",
     err: "",
   });
+  const whole = { version: 7, lines, warnings: [], changes: [{ part: "rules" }] };
+  admin.answers.set("POST policy/diff", { body: whole });
+  expect(JSON.parse((await run("policy", "diff", FILE, "--json")).out)).toEqual(whole);
+});
+
+test("warnings go to standard error, and cannot act on a terminal", async () => {
+  const warnings = ["the rule a can never match", "no group \u001b[2J is there\n"];
+  const err = "warning: the rule a can never match\nwarning: no group \\u001b[2J is there\\n\n";
+  const report = { judged: 0, sinceMs: 0, droppedNow: 0, droppedThen: 0, unjudged: 0, changes: [] };
+  admin.answers.set("POST policy/diff", { body: { version: 7, lines: [], warnings } });
+  admin.answers.set("POST policy/simulate", { body: { ...report, warnings } });
+  const applied = { body: { version: 8, cut: 0, warnings } };
+  const changes = ["PUT policy", "PUT groups/mode", "POST groups/relearn", "POST policy/versions/1/rollback"];
+  for (const change of changes) admin.answers.set(change, applied);
+  const commands = [
+    ["policy", "diff", FILE],
+    ["policy", "diff", FILE, "--json"],
+    ["policy", "simulate", FILE],
+    ["policy", "simulate", FILE, "--json"],
+    ["policy", "apply", FILE],
+    ["policy", "mode", "shop/web", "prevent"],
+    ["groups", "relearn", "shop/web"],
+    ["policy", "rollback", "1"],
+  ];
+  for (const argv of commands) {
+    const outcome = await run(...argv);
+    expect([argv, outcome.code, outcome.err]).toEqual([argv, 0, err]);
+    expect(outcome.out).not.toContain("warning:");
+  }
+  expect(commands).toHaveLength(8);
+});
+
+test("who changed what is a table, and JSON for programs", async () => {
+  const item = { id: 9, atMs: Date.UTC(2026, 0, 2), by: "alice", role: "operator", action: "policy.apply" };
+  const body = { items: [{ ...item, detail: "version 7\u001b[2J" }, { ...item, detail: "" }], next: "9" };
+  admin.answers.set("GET audit", { body });
+  const { code, out } = await run("policy", "audit", "--limit", "2");
+  expect([code, lastAsked().url]).toEqual([0, "audit?limit=2"]);
+  expect(out.split("\n").map((line) => line.replace(/ {2,}/g, " | "))).toEqual([
+    "TIME | BY | ROLE | ACTION | DETAIL",
+    "2026-01-02T00:00:00Z | alice | operator | policy.apply | version 7\\u001b[2J",
+    "2026-01-02T00:00:00Z | alice | operator | policy.apply | -",
+    "",
+  ]);
+  const json = (await run("policy", "audit", "--json")).out;
+  expect(JSON.parse(json)).toEqual(body);
+  expect(json).not.toContain("\u001b");
+});
+
+test("bans are listed with the key that lifts them", async () => {
+  const ban = {
+    key: "5d2f/0c6b",
+    source: "192.0.2.1",
+    service: "web",
+    untilMs: Date.UTC(2026, 0, 2),
+    reason: "r",
+  };
+  admin.answers.set("GET bans", { body: { items: [ban] } });
+  expect((await run("bans")).out.split("\n").map((line) => line.replace(/ {2,}/g, " | "))).toEqual([
+    "KEY | SOURCE | SERVICE | UNTIL | WHY",
+    "5d2f/0c6b | 192.0.2.1 | web | 2026-01-02T00:00:00Z | r",
+    "",
+  ]);
+  expect(JSON.parse((await run("bans", "--json")).out)).toEqual({ items: [ban] });
+  admin.answers.set("GET bans", { body: { items: [] } });
+  expect((await run("bans")).out).toBe("Nobody is banned now\n");
+  admin.answers.set("DELETE bans/5d2f%2F0c6b", { status: 204, body: "" });
+  expect(await run("bans", "lift", "5d2f/0c6b")).toEqual({
+    ...{ code: 0, err: "" },
+    out: "Lifted: 5d2f/0c6b is let in again\n",
+  });
+  expect((await run("bans", "lift", "other")).code).toBe(1);
+  expect((await run("bans", "lift")).code).toBe(2);
+});
+
+test("an event is shown whole, and allowed, by the id that events prints", async () => {
+  const event = {
+    ...{ id: "0000000001a", seq: 50, time: 1_000, firstTime: 0, count: 2, type: "unexpectedConnection" },
+    ...{ severity: "critical", effect: "alert", verdict: "audited", rule: { kind: "implicit" } },
+    source: { kind: "workload", name: "shop/web", claimedHostname: "box\u001b[2J\u202e" },
+    message: "a: message",
+  };
+  admin.answers.set("GET events/0000000001a", { body: event });
+  const { code, out, err } = await run("events", "show", "1a");
+  expect([code, err]).toEqual([0, ""]);
+  expect(out.split("\n").slice(0, 4)).toEqual([
+    'id: "1a"',
+    'time: "1970-01-01T00:00:01.000Z"',
+    'firstTime: "1970-01-01T00:00:00.000Z"',
+    "count: 2",
+  ]);
+  expect(out).toContain('\n  claimedHostname: "box\\u001b\\u005b2J\\u202e"\n');
+  expect(JSON.parse((await run("events", "show", "0000000001a", "--json")).out)).toEqual(event);
+  admin.answers.set("POST events/0000000001a/allow", { status: 201, body: { rule: { id: "allow-web-db" } } });
+  expect(await run("events", "allow", "1a")).toEqual({
+    ...{ code: 0, err: "" },
+    out: "Allowed: the rule allow-web-db stands in front of all others\n" +
+      "See it with: netwall-gateway policy export --no-model\n",
+  });
+  for (const argv of [["events", "show"], ["events", "allow", "a b"], ["events", "allow", "1a", "1b"]]) {
+    expect((await run(...argv)).code).toBe(2);
+  }
 });
 
 test("policy apply sends the file, the comment and the version that must be in force", async () => {
@@ -181,11 +286,13 @@ test("policy mode names the group in the body, as images hold slashes", async ()
   expect(JSON.parse(lastAsked().body)).toEqual({ group: image, mode: "prevent" });
   await run("policy", "mode", "shop/~web-1", "alert", "--direction", "egress");
   expect(JSON.parse(lastAsked().body)).toEqual({ group: "shop/~web-1", mode: "alert", direction: "egress" });
+  await run("policy", "mode", "shop/web", "default");
+  expect(JSON.parse(lastAsked().body)).toEqual({ group: "shop/web", mode: "default" });
   const wrong = [["shop", "prevent"], ["shop/", "prevent"], ["/x", "prevent"], ["shop/x", "block"], [
     "shop/x",
   ], []];
   for (const words of wrong) expect((await run("policy", "mode", ...words)).code).toBe(2);
-  expect(admin.asked).toHaveLength(2);
+  expect(admin.asked).toHaveLength(3);
 });
 
 test("groups shows modes and learning of each direction", async () => {
@@ -210,12 +317,39 @@ test("groups shows modes and learning of each direction", async () => {
   const { code, out } = await run("groups");
   expect(code).toBe(0);
   expect(out.split("\n").map((line) => line.replace(/ {2,}/g, " | "))).toEqual([
-    "GROUP | DIRECTION | MODE | MODEL | SAMPLES | EDGES/ROUTES | WHY",
-    "shop/front-end | north-south | alert (promoted) | stable | 40 | 2/7 | Nothing new for 2 s",
-    " | east-west | prevent | - | - | -",
-    " | egress | learn (default) | - | - | -",
+    "GROUP | AGENTS | DIRECTION | MODE | MODEL | SEEN | EDGES | ROUTES | WHY",
+    "shop/front-end | 1 | north-south | alert (promoted) | stable | 40 | 2 | 7 | Nothing new for 2 s",
+    " | east-west | prevent | - | - | - | -",
     "",
   ]);
+  const rest = (await run("groups", "--all")).out.split("\n").slice(2).map((it) =>
+    it.replace(/ {2,}/g, " | ")
+  );
+  expect(rest).toEqual([
+    " | east-west | prevent | - | - | - | -",
+    " | egress | learn (default) | - | - | - | -",
+    "",
+  ]);
+  expect(JSON.parse((await run("groups", "--json")).out)).toEqual({ items: [group] });
+
+  const byDefault = mode("learn", "default");
+  const quiet = {
+    ...{ ...group, id: "shop/quiet", agents: [], learning: [] },
+    modes: { "north-south": byDefault, "east-west": byDefault, egress: byDefault },
+  };
+  const wordy = {
+    ...group,
+    learning: [{
+      ...group.learning[0]!,
+      reasons: ["something new 3 minutes ago; wants quiet", "x".repeat(500)],
+    }],
+  };
+  admin.answers.set("GET groups", { body: { items: [wordy, quiet] } });
+  const narrow = (await run("groups")).out.trimEnd().split("\n");
+  expect(narrow).toHaveLength(4);
+  expect(Math.max(...narrow.map((line) => line.length))).toBe(120);
+  expect(narrow[1]).toMatch(/something new 3 minutes ago.*…$/);
+  expect(narrow[3]).toMatch(/^shop\/quiet +0 +- +learn \(default\) +- +- +- +-$/);
   admin.answers.set("GET groups", { body: { items: [] } });
   expect((await run("groups")).out).toBe("No group is known yet: groups come with their agents\n");
 });
@@ -231,10 +365,11 @@ test("a broken file ends with 2 and its faults by line, before the gateway is as
     const { code, out, err } = await run("policy", command, broken, ...flags);
     expect([code, out]).toEqual([2, ""]);
     const lines = err.trimEnd().split("\n");
-    expect(lines[0]).toBe("netwall-gateway: The policy has faults, nothing was changed");
+    const unchanged = command === "apply" ? ", nothing was changed" : "";
+    expect(lines[0]).toBe(`netwall-gateway: The policy has faults${unchanged}`);
     expect(lines.length).toBeGreaterThanOrEqual(3);
     for (const line of lines.slice(1)) expect(line).toMatch(/broken\.yaml:\d+: spec\.rules\.[01]/);
-    expect(err).toContain("broken.yaml:7: spec.rules.0.effect: ");
+    expect(err).toContain("broken.yaml:7: spec.rules.0.effect: write allow, alert or prevent (rule one)\n");
   }
   expect([commands.length, admin.asked.length]).toEqual([4, 0]);
 });
@@ -293,16 +428,22 @@ const EACH = [
   ["policy", "versions"],
   ["policy", "rollback", "1"],
   ["policy", "mode", "shop/web", "alert"],
+  ["policy", "audit"],
   ["groups"],
+  ["groups", "relearn", "shop/web"],
   ["events"],
   ["events", "--follow"],
+  ["events", "show", "1a"],
+  ["events", "allow", "1a"],
+  ["bans"],
+  ["bans", "lift", "key"],
 ];
 
 test("every command says the same of a gateway that is away, a token that is refused, and another API", async () => {
   const names = GATEWAY_PROGRAM.commands.map(({ name }) => name).filter((name) =>
-    /^(?:policy|groups|events)/.test(name)
+    /^(?:policy|groups|events|bans)/.test(name)
   );
-  expect(new Set(EACH.map((argv) => argv.slice(0, argv[0] === "policy" ? 2 : 1).join(" ")))).toEqual(
+  expect(new Set(EACH.map((argv) => selectCommand(GATEWAY_PROGRAM, argv).command.name))).toEqual(
     new Set(names),
   );
   const away = await startFakeAdmin();
@@ -312,7 +453,7 @@ test("every command says the same of a gateway that is away, a token that is ref
       [
         await runCommand([...argv, "--admin", away.address], { NETWALL_ADMIN_TOKEN: ADMIN_TOKEN }),
         1,
-        /^netwall-gateway: Cannot reach the gateway at 127\.0\.0\.1:\d+: nothing listens there .*start netwall-gateway/,
+        /^netwall-gateway: Cannot reach the gateway at 127\.0\.0\.1:\d+: nothing listens there, start netwall-gateway/,
       ],
       [
         await runCommand([...argv, "--admin", admin.address], { NETWALL_ADMIN_TOKEN: "wrong" }),
@@ -331,6 +472,6 @@ test("every command says the same of a gateway that is away, a token that is ref
       expect(err).toMatch(message);
     }
   }
-  expect(EACH).toHaveLength(12);
+  expect(EACH).toHaveLength(18);
   expect(existsSync(join(dir, "admin-token"))).toBe(false);
 });

@@ -55,14 +55,26 @@ test("the list shows who serves what until when, and in which state", async () =
   expect(listTokens(data, NOW_MS)).toMatch(/^No token was minted yet: netwall-gateway token /);
   await mint(options(data), NOW_MS);
   await mint(options(data, { name: "old", serve: [], ttlMs: 1000 }), NOW_MS - 5000);
-  await mint(options(data, { name: "gone", serve: ["*"], reach: ["db", "user"], egress: true }), NOW_MS);
+  await mint(
+    options(data, {
+      name: "gone",
+      namespace: "shop",
+      image: "ghcr.io/acme/web:1.2",
+      serve: ["*"],
+      reach: ["db", "user"],
+      egress: true,
+    }),
+    NOW_MS,
+  );
   revokeTokens(data, "gone", NOW_MS);
   const lines = listTokens(data, NOW_MS).trimEnd().split("\n");
   expect(lines).toHaveLength(4);
-  expect(lines[0]).toMatch(/^ID +AGENT +SERVES +MAY CALL +EXPIRES +STATE$/);
-  expect(lines[1]).toMatch(/^\S+ +web-1 +web,api +- +2026-01-02 +valid$/);
-  expect(lines[2]).toMatch(/^\S+ +old +- +- +2025-12-31 +expired$/);
-  expect(lines[3]).toMatch(/^\S+ +gone +\* +db,user,outside +2026-01-02 +revoked$/);
+  expect(lines[0]).toMatch(/^ID +AGENT +GROUP +SERVES +MAY CALL +EXPIRES +STATE$/);
+  expect(lines[1]).toMatch(/^\S+ +web-1 +default\/~web-1 +web,api +- +2026-01-02 +valid$/);
+  expect(lines[2]).toMatch(/^\S+ +old +default\/~old +- +- +2025-12-31 +expired$/);
+  expect(lines[3]).toMatch(
+    /^\S+ +gone +shop\/ghcr\.io\/acme\/web +\* +db,user,outside +2026-01-02 +revoked$/,
+  );
 });
 
 test("a token is revoked by its id, by itself, or by its agent's name", async () => {
@@ -116,8 +128,8 @@ test("an admin token is listed with its role, revoked by its name, and no agent'
     expect(readFileSync(join(data, file), "utf8")).not.toContain(token.split(".")[2]!);
   }
   const lines = listTokens(data, NOW_MS).trimEnd().split("\n");
-  expect(lines[1]).toMatch(/^\S+ +alice +- +admin API as viewer +2026-01-02 +valid$/);
-  expect(lines[2]).toMatch(/^\S+ +ops@example\.com +- +admin API as operator +2025-12-31 +expired$/);
+  expect(lines[1]).toMatch(/^\S+ +alice +- +- +admin API as viewer +2026-01-02 +valid$/);
+  expect(lines[2]).toMatch(/^\S+ +ops@example\.com +- +- +admin API as operator +2025-12-31 +expired$/);
   expect(revokeTokens(data, "alice", NOW_MS)).toBe(`Revoked ${lines[1]!.split(" ")[0]}\n`);
   expect(listTokens(data, NOW_MS)).toMatch(/alice .* revoked\n/);
 });

@@ -11,7 +11,7 @@ import { defaultPolicy } from "../../lib/policy/document.ts";
 import { MemoryStore } from "../../lib/store/memory_store.ts";
 import { openSqliteStore } from "../../lib/store/sqlite_store.ts";
 import { type Store, StoreError } from "../../lib/store/store.ts";
-import { FirewallRig, OPERATOR } from "../support/firewall_rig.ts";
+import { agentOf, FirewallRig, OPERATOR } from "../support/firewall_rig.ts";
 
 const FULL = new StoreError("Cannot write to the store: the disk is full, make room on it", "full");
 
@@ -23,6 +23,7 @@ test("a change that the audit log has no room for leaves nothing of itself in th
   for (const store of stores) {
     const rig = new FirewallRig(defaultPolicy("prevent"), store);
     rig.control.apply({ ...defaultPolicy("prevent"), model }, OPERATOR, "good");
+    rig.connect(agentOf("web"), "redis", agentOf("redis"));
     const before = [store.policy()?.version, store.state("model"), store.state("staged-policy")];
     const addAudit = store.addAudit.bind(store);
     store.addAudit = () => {

@@ -46,10 +46,35 @@ test("the help of a command shows each of its flags and arguments, and examples 
   expect(examples).toBeGreaterThanOrEqual(GATEWAY_PROGRAM.commands.length);
 });
 
+test("what must be given is told from what may be left out", () => {
+  const usages: [string[], string][] = [
+    [["policy", "mode"], "policy mode [OPTION]… GROUP MODE"],
+    [["policy", "rollback"], "policy rollback [OPTION]… VERSION"],
+    [["policy", "apply"], "policy apply [OPTION]… FILE"],
+    [["token", "revoke"], "token revoke [OPTION]… ID"],
+    [["quickstart"], "quickstart [OPTION]… [TARGET]"],
+  ];
+  for (const [argv, usage] of usages) {
+    const text = renderHelp(GATEWAY_PROGRAM, selectCommand(GATEWAY_PROGRAM, argv).command);
+    expect(text).toContain(`\nUsage: netwall-gateway ${usage}\n`);
+  }
+  expect(usages).toHaveLength(5);
+});
+
 test("half of a command names a whole one", () => {
   const cases: [string[], RegExp][] = [
-    [["policy"], /unknown command "policy": did you mean policy /],
-    [["policy", "aply", "f"], /unknown command "policy"/],
+    [
+      ["policy"],
+      /^"policy" is half of a command: the commands are policy export, policy diff, .*policy mode$/,
+    ],
+    [["policy", "aply", "f"], /^unknown command "policy aply": did you mean policy apply$/],
+    [["polcy", "export"], /^unknown command "polcy export": did you mean policy export$/],
+    [["polcy"], /^unknown command "polcy": the commands are policy export, /],
+    [["policy", "zzzzzz"], /^unknown command "policy zzzzzz": the commands are policy export, /],
+    [["policy", "--json"], /^"policy" is half of a command: /],
+    [["apply", "policy.yaml"], /: did you mean policy apply$/],
+    [["allow"], /^unknown command "allow": did you mean events allow$/],
+    [["zzzzzz"], /^unknown command "zzzzzz": the commands are serve, token, /],
     [["event"], /did you mean events/],
     [["group"], /did you mean groups/],
   ];
@@ -63,5 +88,5 @@ test("half of a command names a whole one", () => {
     expect(error).toBeInstanceOf(UsageError);
     expect((error as UsageError).message).toMatch(message);
   }
-  expect(cases).toHaveLength(4);
+  expect(cases).toHaveLength(11);
 });

@@ -7,11 +7,17 @@ import { expect, test } from "bun:test";
 import { z } from "zod";
 import {
   adminTokenConfig,
+  bansConfig,
+  bansLiftConfig,
+  eventsAllowConfig,
   eventsConfig,
   eventsSection,
+  eventsShowConfig,
   groupsConfig,
+  groupsRelearnConfig,
   learningSection,
   policyApplyConfig,
+  policyAuditConfig,
   policyDiffConfig,
   policyExportConfig,
   policyModeConfig,
@@ -20,15 +26,25 @@ import {
   policyUnstageConfig,
   policyVersionsConfig,
 } from "../../lib/config/firewall_config.ts";
+import { agentConfig } from "../../lib/config/agent_config.ts";
+import { gatewayConfig, tokenConfig } from "../../lib/config/gateway_config.ts";
 import { ConfigError, loadConfig } from "../../lib/config/load.ts";
-import { type FlagValues, settingsOf } from "../../lib/settings.ts";
+import { environmentOf, type FlagValues, settingsOf } from "../../lib/settings.ts";
 
+/** The least that an agent is given. */
+const AGENT = { gateway: ["ws://127.0.0.1:1"], token: "t.t.t", serve: ["web=http://127.0.0.1:1"] };
 const SECTIONS = z.strictObject({ learning: learningSection, events: eventsSection });
 const COMMANDS = [
   adminTokenConfig,
+  bansConfig,
+  bansLiftConfig,
+  eventsAllowConfig,
   eventsConfig,
+  eventsShowConfig,
   groupsConfig,
+  groupsRelearnConfig,
   policyApplyConfig,
+  policyAuditConfig,
   policyDiffConfig,
   policyExportConfig,
   policyModeConfig,
@@ -131,9 +147,13 @@ test("what the commands take by default, and what they refuse", () => {
     admin: { kind: "http" as const, secure: false, host: "127.0.0.1", port: 9090, path: "" },
     data: "./netwall-data",
   };
-  expect(load(eventsConfig, {})).toEqual({ follow: false, limit: 50, json: false, ...connection });
-  expect(load(policySimulateConfig, { file: "-" })).toEqual({ file: "-", since: 86_400_000, ...connection });
-  expect(load(policyVersionsConfig, {})).toEqual({ limit: 20, ...connection });
+  expect(load(eventsConfig, {})).toEqual({
+    ...{ follow: false, limit: 50, long: false, json: false, ...connection },
+  });
+  expect(load(policySimulateConfig, { file: "-" })).toEqual({
+    ...{ file: "-", since: 86_400_000, json: false, ...connection },
+  });
+  expect(load(policyVersionsConfig, {})).toEqual({ limit: 20, json: false, ...connection });
   expect(load(adminTokenConfig, { name: "alice@example.com", role: "viewer" })).toEqual({
     ...{ name: "alice@example.com", role: "viewer", ttl: 2_592_000_000, data: "./netwall-data" },
   });
@@ -147,6 +167,28 @@ test("what the commands take by default, and what they refuse", () => {
     [policyModeConfig, { group: `shop/${"a".repeat(600)}`, mode: "alert" }, /^group: /],
     [policyModeConfig, { group: "shop/a\u001b", mode: "alert" }, /^group: .*\\u001b/],
     [policyModeConfig, { group: "shop/a", mode: "prevnt" }, /did you mean prevent/],
+    [
+      policyModeConfig,
+      { group: "shop/ghcr.io:5000/acme/web:1.2", mode: "alert" },
+      /^group: "shop.*:1\.2" has a tag, a group has none: write shop\/ghcr\.io:5000\/acme\/web$/,
+    ],
+    [
+      policyModeConfig,
+      { group: "shop/web:1@sha256:00", mode: "alert" },
+      /has a digest, a group has none: write shop\/web$/,
+    ],
+    [policyModeConfig, { group: "shop/:1", mode: "alert" }, /the image has no name/],
+    [policyModeConfig, { group: "shop/*", mode: "alert" }, /name one, see groups/],
+    [policyModeConfig, { group: "Shop/web", mode: "alert" }, /"Shop" is no namespace, .* as in shop\/web$/],
+    [
+      policyModeConfig,
+      { group: "a_b/web", mode: "alert" },
+      /"a_b" is no namespace, use a-z, 0-9 and inner hyphens$/,
+    ],
+    [groupsRelearnConfig, { group: "shop/web:1" }, /has a tag/],
+    [eventsConfig, { namespace: "a/b" }, /^namespace: namespace "a\/b" is not valid/],
+    [eventsShowConfig, { id: "a b" }, /^id: .*see events/],
+    [bansLiftConfig, {}, /^key: /],
     [policyRollbackConfig, { version: "0" }, /^version: /],
     [policyApplyConfig, { file: "f", comment: "a\nb" }, /^comment: /],
     [policyApplyConfig, { file: "f", comment: "x".repeat(513) }, /^comment: /],
@@ -164,12 +206,30 @@ test("what the commands take by default, and what they refuse", () => {
       message.test(faults) ? faults : String(message),
     ]);
   }
-  expect(cases).toHaveLength(18);
+  expect(cases).toHaveLength(28);
+});
+
+test("only what finds the gateway has a name in the environment", () => {
+  const names = new Set(COMMANDS.flatMap(environmentOf));
+  expect([...names].sort()).toEqual(["NETWALL_ADMIN", "NETWALL_ADMIN_TOKEN_FILE", "NETWALL_DATA"]);
+  expect(environmentOf(tokenConfig)).toEqual(["NETWALL_DATA"]);
+  // What an agent or a gateway has under the same name is nothing to a command.
+  const others = { NETWALL_SERVE: "web=http://a", NETWALL_EGRESS: "127.0.0.1:3128", NETWALL_FILE: "x" };
+  expect(() => loadConfig({ schema: tokenConfig, flags: { name: "a" }, env: others })).toThrow();
+  const env = { NETWALL_ADMIN: "https://gate.example/", NETWALL_DATA: "d", NETWALL_ADMIN_TOKEN_FILE: "f" };
+  expect(loadConfig({ schema: agentConfig, flags: AGENT, env }).seal).toBe("off");
+  const gateway = loadConfig({ schema: gatewayConfig, flags: {}, env });
+  expect([gateway.admin, gateway.data]).toEqual([{ kind: "tcp", host: "127.0.0.1", port: 9090 }, "d"]);
+  const address = { ...env, NETWALL_ADMIN: "127.0.0.1:1234" };
+  expect(loadConfig({ schema: gatewayConfig, flags: {}, env: address }).admin).toMatchObject({ port: 1234 });
+  expect(() => loadConfig({ schema: gatewayConfig, flags: { admin: "https://gate.example" }, env: {} }))
+    .toThrow();
 });
 
 test("the environment of the admin token stands beside any command, and the token is no setting", () => {
   const env = { NETWALL_ADMIN_TOKEN: "t", NETWALL_ADMIN: "0.0.0.0:1234", NETWALL_DATA: "d" };
   expect(load(groupsConfig, {}, env)).toEqual({
+    ...{ all: false, json: false },
     admin: { kind: "http", secure: false, host: "127.0.0.1", port: 1234, path: "" },
     data: "d",
   });

@@ -47,7 +47,14 @@ test("a link is told with what it serves and claims, made or made again", async 
   for (const again of [false, true]) {
     const { line, metrics } = await record({ kind: "linked", attachment, again });
     expect(line).toEqual({
-      ...{ level: "info", message: "linked", agent: "box", services: "web,db", peer: "192.0.2.1:5" },
+      ...{
+        level: "info",
+        message: "linked",
+        agent: "box",
+        group: attachment.group.id,
+        services: "web,db",
+        peer: "192.0.2.1:5",
+      },
       // What an agent claims never takes the place of what the gateway says.
       ...{ hostname: "h\n1", _level: "error" },
     });

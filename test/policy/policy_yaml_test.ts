@@ -30,10 +30,13 @@ describe("parsePolicy()", () => {
     ["a: 1\na: 2", 'line 2: key "a" is there twice: keep one'],
     ["kind: Policy", "apiVersion: write netwall/v1"],
     [`${HEAD}spc: {}`, 'line 3: spc: unknown key "spc": did you mean spec'],
-    [`${HEAD}spec: {x: 1}`, 'line 3: spec.x: unknown key "x": remove it'],
+    [
+      `${HEAD}spec: {x: 1}`,
+      'line 3: spec.x: unknown key "x": remove it; here may stand defaultMode, networks, modes, rules, rateLimits',
+    ],
     [
       `${HEAD}spec:\n  rules:\n    - id: a\n      effect: alow`,
-      "line 6: spec.rules.0.effect: write allow, alert or prevent",
+      "line 6: spec.rules.0.effect: write allow, alert or prevent (rule a)",
     ],
     [
       `${HEAD}spec:\n  rules:\n    - {id: a, effect: allow}\n    - {id: a, effect: allow}`,
@@ -41,31 +44,58 @@ describe("parsePolicy()", () => {
     ],
     [
       `${HEAD}spec: {rules: [{id: a, effect: allow, source: {network: constructor}}]}`,
-      "line 3: spec.rules.0.source.network: there is no network constructor: name it under networks",
+      "line 3: spec.rules.0.source.network: there is no network constructor: name it under networks (rule a)",
     ],
     [
       `${HEAD}spec: {rules: [{id: a, effect: allow, source: {imge: x}}]}`,
-      'line 3: spec.rules.0.source.imge: unknown key "imge": did you mean image',
+      'line 3: spec.rules.0.source.imge: unknown key "imge": did you mean image (rule a)',
     ],
     [
       `${HEAD}spec: {rules: [{id: a, effect: allow, destination: {cidr: 10.0/8}}]}`,
-      "line 3: spec.rules.0.destination.cidr: write a network such as 10.0.0.0/8",
+      "line 3: spec.rules.0.destination.cidr: write a network such as 10.0.0.0/8 (rule a)",
     ],
     [`${HEAD}spec: {rules: {}}`, "line 3: spec.rules: write a list"],
     [
       `${HEAD}spec: {networks: {internet: [10.0.0.0/8]}}`,
       "line 3: spec.networks: internet is what lies in no network: take another name",
     ],
-    [`${HEAD}spec: {rateLimits: [{id: a, requests: 0}]}`, "line 3: spec.rateLimits.0.requests: at least 1"],
+    [
+      `${HEAD}spec: {rateLimits: [{id: a, requests: 0}]}`,
+      "line 3: spec.rateLimits.0.requests: at least 1 (rate limit a)",
+    ],
     [
       `${HEAD}spec: {rules: [{id: a, effect: allow, expires: tomorrow}]}`,
-      "line 3: spec.rules.0.expires: write a time such as 2031-01-31T12:00:00Z",
+      "line 3: spec.rules.0.expires: write a time such as 2031-01-31T12:00:00Z (rule a)",
+    ],
+    // A wrong value in one way to write a destination is no unknown key of another.
+    [
+      `${HEAD}spec: {rules: [{id: a, effect: allow, destination: {host: a.example, ports: ["443"]}}]}`,
+      "line 3: spec.rules.0.destination.ports.0: write a number (rule a)",
+    ],
+    [
+      `${HEAD}spec: {rules: [{id: a, effect: allow, destination: {host: a.example, port: 443}}]}`,
+      'line 3: spec.rules.0.destination.port: unknown key "port": did you mean ports (rule a)',
+    ],
+    [
+      `${HEAD}spec: {rules: [{id: a, effect: allow, destination: {host: a.example, service: b}}]}`,
+      'line 3: spec.rules.0.destination.service: "service" does not belong here: remove it; here may stand ' +
+      "(host, ports) or (cidr, ports) or (namespace, image, service) (rule a)",
+    ],
+    [
+      `${HEAD}spec: {rules: [{id: a, effect: allow, http: {contentTypes: [A/b]}}]}`,
+      "line 3: spec.rules.0.http.contentTypes.0: write a type in lower case such as application/json or image/*, " +
+      'or "" for requests that name none (rule a)',
+    ],
+    [
+      `${HEAD}spec: {rules: [{id: "A\e[2J", effect: no}]}`,
+      "line 3: spec.rules.0.id: use lower-case letters, digits and " +
+      "hyphens, at most 63, such as office\nline 3: spec.rules.0.effect: write allow, alert or prevent",
     ],
     ['{"apiVersion": "netwall/v1",\n"kind": "Policie"}', "line 2: kind: write Policy"],
   ];
   test("names the line, the path and what to write", () => {
     for (const [text, fault] of table) expect(`${text}\n${faultOf(text)}`).toBe(`${text}\n${fault}`);
-    expect(table).toHaveLength(16);
+    expect(table).toHaveLength(21);
   });
 
   test("refuses what is no plain document", () => {
@@ -106,8 +136,8 @@ describe("parsePolicy()", () => {
     const text = `${HEAD}spec:\n  rules:\n${rules.join("\n")}\n`;
     const lines = faultOf(text).split("\n");
     expect(lines).toHaveLength(POLICY_FAULTS_MAX + 1);
-    expect(lines[0]).toBe("line 5: spec.rules.0.effect: write allow, alert or prevent");
-    expect(lines[19]).toBe("line 24: spec.rules.19.effect: write allow, alert or prevent");
+    expect(lines[0]).toBe("line 5: spec.rules.0.effect: write allow, alert or prevent (rule r0)");
+    expect(lines[19]).toBe("line 24: spec.rules.19.effect: write allow, alert or prevent (rule r19)");
     expect(lines[20]).toBe("and 30 more");
     try {
       parsePolicy(text);
@@ -115,14 +145,14 @@ describe("parsePolicy()", () => {
       expect(error instanceof PolicyError && error.faults[1]).toEqual({
         line: 6,
         path: "spec.rules.1.effect",
-        message: "write allow, alert or prevent",
+        message: "write allow, alert or prevent (rule r1)",
       });
     }
   });
 
   test("repeats nothing that could act on a terminal", () => {
     expect(faultOf(`${HEAD}"\\e[31mx": 1`)).toBe(
-      'line 3: \\u001b[31mx: unknown key "\\u001b[31mx": remove it',
+      'line 3: \\u001b[31mx: unknown key "\\u001b[31mx": remove it; here may stand apiVersion, kind, metadata, spec, model',
     );
   });
 
