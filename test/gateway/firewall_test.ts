@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import { requestEnds } from "../../lib/gateway/flows.ts";
 import type { GatewayVisit } from "../../lib/gateway/flows.ts";
 import { defaultPolicy, type ModelEdge } from "../../lib/policy/document.ts";
+import { MemoryStore } from "../../lib/store/memory_store.ts";
 import { agentOf, FirewallRig, OPERATOR, policyOf } from "../support/firewall_rig.ts";
 
 const front = agentOf("front-end", ["front-end"], {
@@ -360,6 +361,22 @@ describe("the policy in force", () => {
     const opened = rig.control.apply({ ...document, spec: { ...spec, defaultMode: "learn" } }, OPERATOR, "");
     expect(opened.warnings.join()).toContain("no longer in prevent");
   });
+});
+
+test("the mode that a gateway is started with holds, whatever the policy says, and says so", () => {
+  const rig = new FirewallRig(defaultPolicy("learn"), new MemoryStore(), "prevent");
+  rig.keeper.forceMode(OPERATOR);
+  rig.keeper.forceMode(OPERATOR);
+  expect(rig.versions).toEqual([{ version: 2, cut: 0 }]);
+  expect(rig.connect(user, "user-db", db).verdict).toBe("dropped");
+  const applied = rig.control.apply(
+    policyOf({ defaultMode: "learn", rateLimits: [{ id: "a", requests: 1 }] }),
+    OPERATOR,
+    "",
+  );
+  expect(applied.version.document.spec.defaultMode).toBe("prevent");
+  expect(applied.warnings.join()).toContain("started with --mode prevent");
+  expect(rig.control.exported().spec.defaultMode).toBe("prevent");
 });
 
 describe("limits and refusals", () => {

@@ -55,7 +55,12 @@ export class FirewallRig {
   readonly versions: { version: number; cut: number }[] = [];
   #seq = 0;
 
-  constructor(document: PolicyDocument = defaultPolicy(), store: Store = new MemoryStore()) {
+  /** @param forcedMode What the gateway was started with. */
+  constructor(
+    document: PolicyDocument = defaultPolicy(),
+    store: Store = new MemoryStore(),
+    forcedMode?: Mode,
+  ) {
     this.store = store;
     const nowMs = (): number => this.nowMs;
     this.events = new EventLog({
@@ -77,7 +82,7 @@ export class FirewallRig {
     );
     this.keeper = new PolicyKeeper(
       {
-        ...{ store, firewall: this.firewall, learner, nowMs },
+        ...{ store, firewall: this.firewall, learner, nowMs, forcedMode },
         onPolicy: (made, cut) => void this.versions.push({ version: made.version, cut }),
       },
       version,
