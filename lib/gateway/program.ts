@@ -28,6 +28,7 @@ import { environmentOf, type FlagValues } from "../settings.ts";
 import { CertificateError } from "../tls/pair.ts";
 import { mintAdmin } from "../admin/admin_token_command.ts";
 import { AdminClientError } from "../admin/client_error.ts";
+import { print } from "../admin/print.ts";
 import { listTokens, mint, revokeTokens } from "../admin/token_commands.ts";
 import { exitOf, FIREWALL_COMMAND_SPECS, firewallCommands } from "./firewall_commands.ts";
 
@@ -106,9 +107,9 @@ const TOKEN_COMMANDS: Record<string, (flags: FlagValues) => Promise<ExitCode>> =
     process.stdout.write(`${await mintAdmin({ ...rest, ttlMs }, Date.now())}\n`);
     return EXIT.stopped;
   },
-  "token list": (flags) => {
-    process.stdout.write(listTokens(loadCommand(tokenListConfig, flags).data, Date.now()));
-    return Promise.resolve(EXIT.stopped);
+  "token list": async (flags) => {
+    await print(listTokens(loadCommand(tokenListConfig, flags).data, Date.now()));
+    return EXIT.stopped;
   },
   "token revoke": (flags) => {
     const config = loadCommand(tokenRevokeConfig, flags);
