@@ -6,11 +6,12 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
-import { readFileSync, statSync } from "node:fs";
+import { copyFileSync, readFileSync, statSync } from "node:fs";
 import https from "node:https";
 import net, { type AddressInfo } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
+import { KEY_FILE } from "../../lib/auth/key_store.ts";
 import { TestAuthority, type TestPair } from "../support/certificates.ts";
 import { netwallCommand, type RunningProcess, RUNTIMES, useProcesses } from "../support/processes.ts";
 import { findBinary } from "../support/services.ts";
@@ -153,7 +154,10 @@ for (const [gatewayRuntime, agentRuntime] of CROSS) {
 
     it("a gateway that stops finishes what is under way and sends its agents on", async () => {
       const first = await startGateway(processes, gatewayRuntime);
-      const second = await startGateway(processes, gatewayRuntime, { data: first.data });
+      // Of one key, so that a token holds at both; each has a store of its own.
+      const data = processes.folder();
+      copyFileSync(join(first.data, KEY_FILE), join(data, KEY_FILE));
+      const second = await startGateway(processes, gatewayRuntime, { data });
       const agent = await startAgent(processes, agentRuntime, first, {
         args: ["--gateway", `ws://127.0.0.1:${second.port}`, ...serveWeb()],
       });

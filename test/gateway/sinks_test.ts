@@ -50,9 +50,12 @@ test("a file that is there, or can be made, is no fault, and is not made before 
   expect([faultOf(there), faultOf(made), existsSync(made)]).toEqual(["", "", false]);
 });
 
-test.skipIf(process.getuid?.() === 0)("a file that this user may not write is a fault", () => {
-  const closed = join(dir, "closed.ndjson");
-  writeFileSync(closed, "");
-  chmodSync(closed, 0o400);
+test("a file that this user may not write is a fault", () => {
+  // No mode keeps root out; of this one the kernel does.
+  const closed = process.getuid?.() === 0 ? "/proc/sys/kernel/ostype" : join(dir, "closed.ndjson");
+  if (closed.startsWith(dir)) {
+    writeFileSync(closed, "");
+    chmodSync(closed, 0o400);
+  }
   expect(faultOf(closed)).toMatch(/: the file: this user may not open it, /);
 });
