@@ -26,10 +26,10 @@ const COMMENT_CHARS_MAX = 512;
 /** How far back a policy is tried when nothing is said. */
 const SIMULATE_MS = 7 * 24 * 3_600_000;
 
-/** JSON is YAML too, so there is one reader. */
 /** The longest policy in YAML; in JSON it may have `POLICY_BYTES_MAX`. */
 const YAML_CHARS_MAX = 1 << 20;
 
+/** JSON is YAML too, so there is one reader. */
 const policyBody: BodyReader<PolicyDocument> = {
   media: ["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"],
   bytesMax: POLICY_BYTES_MAX,

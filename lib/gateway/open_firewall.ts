@@ -132,7 +132,6 @@ class OpenedFirewall implements RunningFirewall {
       { version: version.version, compiled: new CompiledPolicy(version.document) },
     );
     this.#saturation = new SaturationWatch(this.firewall, learner);
-    if (staged !== undefined) this.firewall.staged = new CompiledPolicy(staged);
     const keeper = new PolicyKeeper(
       {
         ...{ store, firewall: this.firewall, learner, nowMs },
@@ -154,6 +153,7 @@ class OpenedFirewall implements RunningFirewall {
       },
     });
     keeper.forceMode(NETWALL);
+    keeper.compileStaged();
     metrics.watchFirewall(() =>
       totalsOf({
         ...{ firewall: this.firewall, control: this.control, writer: this.#writer, counts: this.#counts },

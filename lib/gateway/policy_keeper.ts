@@ -7,10 +7,12 @@
  *
  * @module
  */
+import { z } from "zod";
 import { type Actor, type Applied, ControlError } from "../admin/control.ts";
 import { FIRST_MODE, MODES_MAX, type PolicyDocument, RULES_MAX } from "../policy/document.ts";
 import { CompiledPolicy } from "../policy/engine.ts";
 import { type Mode, stricter } from "../policy/mode.ts";
+import { ModelError } from "../policy/model_text.ts";
 import { diffPolicies, type PolicyDiff } from "../policy/policy_diff.ts";
 import { Learner } from "../policy/learner.ts";
 import { type PolicyVersion, type Store, StoreError } from "../store/store.ts";
@@ -101,7 +103,13 @@ export class PolicyKeeper {
       this.audit(by, staged === undefined ? "policy.unstage" : "policy.stage", "");
     });
     this.#staged = staged;
-    this.#parts.firewall.staged = staged === undefined ? undefined : new CompiledPolicy(staged);
+    this.compileStaged();
+  }
+
+  /** Gives the firewall the staged policy, as it would be in force. */
+  compileStaged(): void {
+    const staged = this.#staged;
+    this.#parts.firewall.staged = staged && new CompiledPolicy(this.resolved(staged));
   }
 
   audit({ name, role }: Actor, action: string, detail: string): void {
@@ -199,7 +207,7 @@ export class PolicyKeeper {
     return this.read((store) => {
       const at = replacedIn(store).find((last) => last >= version);
       const snapshot = at === undefined ? undefined : store.state(replacedModel(at));
-      return snapshot === "" ? undefined : snapshot;
+      return snapshot === undefined || snapshot === "" ? undefined : usable(snapshot, version);
     });
   }
 
@@ -213,10 +221,28 @@ export class PolicyKeeper {
   }
 }
 
-/** Versions whose successor replaced the model, oldest first. */
+const versions = z.array(z.int());
+
+/** Versions whose successor replaced the model, oldest first. What cannot be read is none: models are kept as a help. */
 function replacedIn(store: Store): number[] {
-  const text = store.state(REPLACED_STATE);
-  return text === undefined ? [] : JSON.parse(text) as number[];
+  try {
+    return versions.safeParse(JSON.parse(store.state(REPLACED_STATE) ?? "[]")).data ?? [];
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  }
+}
+
+/** A kept model that can be read. @throws {ControlError} `unavailable`: looked at before anything is changed. */
+function usable(snapshot: string, version: number): string {
+  try {
+    emptyModel().restore(snapshot);
+    return snapshot;
+  } catch (cause) {
+    if (!(cause instanceof ModelError)) throw cause;
+    const what = `The model of version ${version} cannot be read, so nothing was changed`;
+    throw new ControlError(`${what}: ${cause.message}`, "unavailable", { cause });
+  }
 }
 
 function withoutModel(document: PolicyDocument): PolicyDocument {
@@ -234,9 +260,18 @@ function summaryOf(changes: PolicyDiff["changes"]): string {
   return [...counts].map(([what, count]) => `${what}${count > 1 ? ` (${count})` : ""}`).join(", ");
 }
 
-/** The model of a document, for judging by it. */
+/** The model of a document, for judging by it. @throws {ControlError} `invalid`: an edge is none that can be learned. */
 export function modelOf(document: PolicyDocument): Learner {
-  const learner = new Learner({ timeMs: 0, requests: 1, quietMs: 0, unseenShareMax: 1, nowMs: () => 0 });
-  learner.replace(document.model?.edges ?? []);
+  const learner = emptyModel();
+  try {
+    learner.replace(document.model?.edges ?? []);
+  } catch (cause) {
+    if (!(cause instanceof ModelError)) throw cause;
+    throw new ControlError(`The model cannot be used: ${cause.message}`, "invalid", { cause });
+  }
   return learner;
+}
+
+function emptyModel(): Learner {
+  return new Learner({ timeMs: 0, requests: 1, quietMs: 0, unseenShareMax: 1, nowMs: () => 0 });
 }

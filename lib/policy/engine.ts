@@ -47,7 +47,7 @@ interface Outcome {
 }
 
 /** Addresses of visitors that were read, and are likely to come again. */
-const ADDRESSES_KEPT_MAX = 4_096;
+const ADDRESSES_KEPT_MAX = 16_384;
 /** An IPv6 address has 45 characters, and its zone a few. */
 const ADDRESS_CHARS_MAX = 64;
 

@@ -292,6 +292,22 @@ describe("the policy in force", () => {
     expect(rig.learner.edges()).toEqual(learned);
   });
 
+  test("a model that cannot be learned, or not be read any more, changes nothing", () => {
+    const rig = new FirewallRig();
+    const edge: ModelEdge = {
+      ...{ direction: "east-west" as const, protocol: "tcp" as const, origin: "manual" as const },
+      ...{ service: "user-db", source: "shop/front-end", destination: "shop/user-db", operations: ["GET /"] },
+    };
+    expect(() => rig.control.apply(policyOf({}, { edges: [edge] }), OPERATOR, "")).toThrow("model cannot be used");
+    const { operations: _operations, ...good } = edge;
+    rig.control.apply(policyOf({}, { edges: [good] }), OPERATOR, "");
+    rig.store.putState("model-before-1", "{");
+    expect(() => rig.control.rollback(1, OPERATOR)).toThrow("nothing was changed");
+    rig.store.putState("replaced-models", "{");
+    expect(rig.control.policy().version).toBe(2);
+    expect(rig.connect(front, "user-db", db).verdict).toBe("forwarded");
+  });
+
   test("what the store cannot write down is not put in force", () => {
     const rig = new FirewallRig();
     rig.store.close();
