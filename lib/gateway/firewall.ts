@@ -106,8 +106,14 @@ export class Firewall {
       to: ends.to,
       request: ends.request,
       judgement,
+      // The judgement has just read the path.
+      route: ends.flow.http === undefined ? "" : learner.routeOf(ends.flow, judgement.sourceName),
       startedMs: nowMs,
-      ...{ deny: undefined, exchange: undefined, open: undefined, event: undefined, ended: false },
+      deny: undefined,
+      exchange: undefined,
+      open: undefined,
+      event: undefined,
+      ended: false,
     };
     this.#verdicts.get(ends.flow.direction)![judgement.verdict]++;
     if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs, DENIED_STATUS);
@@ -253,21 +259,18 @@ export class Firewall {
     return direction !== "egress" && destination.kind === "service" && learns(destination.group);
   }
 
-  #count({ flow, judgement }: Passage, nowMs: number): void {
-    const { flows, learner } = this.#parts;
-    const route = flow.http === undefined ? "" : learner.routeOf(flow, judgement.sourceName);
-    flows.note(flow, judgement, judgement.sourceName, route, nowMs);
+  #count({ flow, judgement, route }: Passage, nowMs: number): void {
+    this.#parts.flows.note(flow, judgement, judgement.sourceName, route, nowMs);
   }
 
   /** @param deniedStatus How a request is answered that is dropped before it was forwarded. */
   #tell(passage: Passage, nowMs: number, deniedStatus?: number): void {
     const { flow, judgement } = passage;
-    const { learner, events } = this.#parts;
-    passage.event = events.notice(noticeOf(passage, judgement, {
+    passage.event = this.#parts.events.notice(noticeOf(passage, judgement, {
       nowMs,
       policyVersion: this.#policy.version,
       pending: this.#pending(passage, nowMs),
-      route: flow.http === undefined ? undefined : learner.routeOf(flow, judgement.sourceName),
+      route: flow.http === undefined ? undefined : passage.route,
       status: judgement.verdict === "dropped" ? deniedStatus : undefined,
     }));
   }

@@ -39,6 +39,8 @@ export interface Passage extends PassageEnds {
   flow: Flow;
   /** The newest: a new policy judges what is open again. */
   judgement: Judgement;
+  /** The route that its path falls under; empty for a raw connection. */
+  readonly route: string;
   /** Since 1970. */
   readonly startedMs: number;
   /** HTTP: what is under way. */

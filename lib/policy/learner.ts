@@ -58,6 +58,9 @@ export class Learner implements ModelView {
   readonly #options: Filled;
   #edges = new ModelEdges();
 
+  #lastHttp: HttpRequestFacts | undefined;
+  #lastAsked: Asked | undefined;
+
   constructor(options: LearnerOptions) {
     this.#options = {
       routesPerServiceMax: 256,
@@ -81,7 +84,7 @@ export class Learner implements ModelView {
     const edge = this.#edges.find(ends);
     if (edge === undefined) return edgeDeviation(this.#edges, ends);
     if (edge.tree === undefined) return undefined;
-    const asked = flow.http === undefined ? undefined : askedOf(flow.http);
+    const asked = flow.http === undefined ? undefined : this.#askedOf(flow.http);
     if (asked !== undefined && edge.tree.find(asked) !== undefined) return undefined;
     return treeDeviation(edge.tree, asked, flow.http);
   }
@@ -119,7 +122,7 @@ export class Learner implements ModelView {
       if (quotaKey !== undefined) sampled(edge, known === undefined, nowMs);
       return true;
     }
-    const asked = flow.http === undefined ? undefined : askedOf(flow.http);
+    const asked = flow.http === undefined ? undefined : this.#askedOf(flow.http);
     if (asked === undefined) return false;
     const seen = edge.tree.find(asked);
     if (seen !== undefined) {
@@ -164,9 +167,20 @@ export class Learner implements ModelView {
     if (http === undefined) return "";
     const name = sourceName ?? (source.kind === "group" ? source.group.id : "internet");
     const tree = this.#edges.find(endsOf(flow, name))?.tree;
-    const asked = tree === undefined ? undefined : askedOf(http);
+    const asked = tree === undefined ? undefined : this.#askedOf(http);
     const node = asked === undefined ? undefined : tree!.route(asked);
     return node === undefined ? maskedPath(http.path) : templateOf(node);
+  }
+
+  /** What is asked for. The path is read once for all that is asked of one request in a row. */
+  #askedOf(http: HttpRequestFacts): Asked | undefined {
+    if (http !== this.#lastHttp) {
+      const { path, method, contentType } = http;
+      const segments = readPath(path);
+      this.#lastHttp = http;
+      this.#lastAsked = segments === undefined ? undefined : { segments, method, contentType };
+    }
+    return this.#lastAsked;
   }
 
   /** How far each group has come, by its id; a direction that it has no edge in is left out. */
@@ -262,8 +276,3 @@ export class Learner implements ModelView {
 
 /** As many services are named when a group is overfull. */
 const OVERFULL_REASONS_MAX = 5;
-
-function askedOf({ path, method, contentType }: HttpRequestFacts): Asked | undefined {
-  const segments = readPath(path);
-  return segments === undefined ? undefined : { segments, method, contentType };
-}
