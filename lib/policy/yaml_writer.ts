@@ -18,8 +18,8 @@ const PLAIN_NETWORK = /^[0-9]{1,3}(?:\.[0-9]{1,3}){3}\/[0-9]+$/;
 /** Nothing to escape, and brackets in pairs without others inside. */
 const SIMPLE = /^[ !#-Z^-z|~]*(?:\{[ !#-Z^-z|~]*\}[ !#-Z^-z|~]*)*$/;
 const WORDS = new Set(["true", "false", "null", "yes", "no", "on", "off", "y", "n"]);
-// deno-lint-ignore no-control-regex
 const ESCAPED =
+  // deno-lint-ignore no-control-regex
   /["\\\u0000-\u001f\u007f-\u00a0\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]/g;
 
 /**
