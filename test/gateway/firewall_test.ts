@@ -298,7 +298,9 @@ describe("the policy in force", () => {
       ...{ direction: "east-west" as const, protocol: "tcp" as const, origin: "manual" as const },
       ...{ service: "user-db", source: "shop/front-end", destination: "shop/user-db", operations: ["GET /"] },
     };
-    expect(() => rig.control.apply(policyOf({}, { edges: [edge] }), OPERATOR, "")).toThrow("model cannot be used");
+    expect(() => rig.control.apply(policyOf({}, { edges: [edge] }), OPERATOR, "")).toThrow(
+      "model cannot be used",
+    );
     const { operations: _operations, ...good } = edge;
     rig.control.apply(policyOf({}, { edges: [good] }), OPERATOR, "");
     rig.store.putState("model-before-1", "{");
