@@ -119,16 +119,14 @@ export class Calls {
       }
       const cutOff = relay({
         ...{ caller: stream, body: open.body, session, service, head },
-        onConnected: () => {
-          if (passage !== undefined) firewall!.connected(passage);
-        },
+        onConnected: () => firewall?.connected(passage),
         onDone: (facts) => record({ ...relayEnd(facts), agent, passage }),
       });
       if (cutOff !== undefined) {
-        if (passage !== undefined) passage.deny = (detail) => cutOff("denied", detail);
+        if (passage !== undefined) passage.exchange = { deny: (detail) => cutOff("denied", detail) };
         return;
       }
-      if (passage !== undefined) firewall!.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
+      firewall?.end(passage);
       tried = attachment;
     }
     refuse("targetUnreachable", `No agent serves ${service} right now`);
@@ -194,9 +192,7 @@ export class Calls {
         if ("refusal" in dialled) throw refusalOf(dialled.refusal);
         return dialled.socket;
       },
-      onConnected: () => {
-        if (passage !== undefined) firewall!.connected(passage);
-      },
+      onConnected: () => firewall?.connected(passage),
       onDone: (facts) => {
         abort.abort();
         const { error } = facts;
@@ -206,7 +202,7 @@ export class Calls {
         record({ ...connectionEnd(facts), passage });
       },
     });
-    if (passage !== undefined) passage.deny = (detail) => cutOff("denied", detail);
+    if (passage !== undefined) passage.exchange = { deny: (detail) => cutOff("denied", detail) };
   }
 
   #lookupFor(id: string): Lookup {

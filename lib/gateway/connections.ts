@@ -9,6 +9,7 @@
 import type { Logger } from "../log.ts";
 import type { ConnectionDirection, GatewayMetrics } from "../metrics/gateway_metrics.ts";
 import type { Session } from "../mux/session.ts";
+import { ruleNameOf } from "../policy/flow.ts";
 import type { Attachment, Registry } from "../routing/registry.ts";
 import type { ByteSocket } from "../runtime/byte_socket.ts";
 import { Splice, type SpliceFacts } from "../tcp/splice.ts";
@@ -144,14 +145,14 @@ export class Connections {
       standTimeoutMs: STAND_TIMEOUT_MS,
       brokenCode: "cancelled",
       onConnected: () => {
-        if (passage !== undefined) firewall!.connected(passage);
+        firewall?.connected(passage);
         if (mayRetry) splice!.join(socket, first);
       },
       onDone: (facts) => {
         this.#open.delete(splice!);
         if (mayRetry && !facts.connected && facts.by === "stream") {
           this.#retrying(incoming, attachment, facts);
-          if (passage !== undefined) firewall!.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
+          firewall?.end(passage);
           return this.#try(incoming, startMs, attempt + 1, session);
         }
         // Before the target stood there was nothing to splice: what is told to the visitor is the reset.
@@ -159,10 +160,10 @@ export class Connections {
         this.#record(incoming, startMs, attachment, facts, passage);
       },
     });
-    if (passage !== undefined) passage.deny = (detail) => splice!.stop("denied", detail);
+    if (passage !== undefined) passage.exchange = { deny: (detail) => splice!.stop("denied", detail) };
     const stream = session.openStream("tcp", service, encodeFields(fields), false, splice);
     if (stream === undefined) {
-      if (passage !== undefined) firewall!.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
+      firewall?.end(passage);
       return attempt < LINKS_TRIED_MAX
         ? this.#try(incoming, startMs, attempt + 1, session)
         : this.#unavailable(incoming, startMs);
@@ -230,7 +231,7 @@ export class Connections {
 /** What the log says of a judgement. */
 export function judgedFields({ judgement }: Passage): Record<string, string> {
   const { verdict, reason, sourceName } = judgement;
-  return { from: sourceName, verdict, rule: reason.kind === "rule" ? reason.id : reason.kind };
+  return { from: sourceName, verdict, rule: ruleNameOf(reason) };
 }
 
 /** Who calls, and which address of this machine, for the agent. A unix socket has neither. */

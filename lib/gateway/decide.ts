@@ -27,7 +27,7 @@ export function decideRequest(firewall: Firewall, visit: GatewayVisit, to: Attac
       passage.to = to;
       return undefined;
     }
-    firewall.end(passage, { ok: false, inBytes: 0, outBytes: 0 });
+    firewall.end(passage);
   }
   const ends = requestEnds(visit, to);
   const limited = passage === undefined ? firewall.limit(ends) : undefined;
@@ -45,7 +45,6 @@ export function linkDenial({ passage }: GatewayVisit): ((exchange: Deniable) => 
   if (passage === undefined) return undefined;
   return (exchange) => {
     passage.exchange = exchange;
-    passage.deny = (detail) => exchange.deny(detail);
   };
 }
 

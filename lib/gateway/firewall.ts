@@ -15,15 +15,8 @@
 import type { EventLog } from "../events/event_log.ts";
 import type { Noticed } from "../events/event.ts";
 import type { EdgeBook } from "../policy/edge_book.ts";
-import type { CompiledPolicy } from "../policy/engine.ts";
-import {
-  type Direction,
-  DIRECTIONS,
-  type Flow,
-  type Group,
-  type Judgement,
-  type Verdict,
-} from "../policy/flow.ts";
+import { type CompiledPolicy, pendingOf } from "../policy/engine.ts";
+import { type Direction, DIRECTIONS, type Flow, type Group, type Verdict } from "../policy/flow.ts";
 import type { FlowBook } from "../policy/flow_book.ts";
 import type { Learner } from "../policy/learner.ts";
 import { type RateLimiter, sourceKeyOf } from "../policy/rate_limit.ts";
@@ -78,11 +71,6 @@ export class Firewall {
     return this.#policy;
   }
 
-  /** How many requests and connections are under way. */
-  get live(): number {
-    return this.#live.size;
-  }
-
   /** What was judged since the start. */
   verdicts(): { direction: Direction; verdict: Verdict; value: number }[] {
     return [...this.#verdicts].flatMap(([direction, counts]) =>
@@ -109,15 +97,13 @@ export class Firewall {
       // The judgement has just read the path.
       route: ends.flow.http === undefined ? "" : learner.routeOf(ends.flow, judgement.sourceName),
       startedMs: nowMs,
-      deny: undefined,
       exchange: undefined,
       open: undefined,
       event: undefined,
       ended: false,
     };
     this.#verdicts.get(ends.flow.direction)![judgement.verdict]++;
-    if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs, DENIED_STATUS);
-    else if (this.#staged !== undefined) this.#tellStaged(passage, this.#staged, nowMs);
+    this.#tell(passage, nowMs, DENIED_STATUS);
     if (judgement.verdict === "dropped") {
       passage.ended = true;
       edges.note(ends.flow, judgement, NOTHING, nowMs);
@@ -141,9 +127,13 @@ export class Firewall {
     this.#judgeAgain(passage, this.#parts.nowMs());
   }
 
-  /** A raw connection stands: that is what it teaches, and it is on the map from now on. */
-  connected(passage: Passage): void {
-    if (passage.ended || passage.open !== undefined) return;
+  /**
+   * A raw connection stands: that is what it teaches, and it is on the map from now on.
+   *
+   * @param passage Of a connection that was judged; without one there is nothing to do. The same for `end`.
+   */
+  connected(passage: Passage | undefined): void {
+    if (passage === undefined || passage.ended || passage.open !== undefined) return;
     const nowMs = this.#parts.nowMs();
     this.#teach(passage, true);
     passage.open = this.#parts.edges.begin(passage.flow, passage.judgement, nowMs);
@@ -161,9 +151,9 @@ export class Firewall {
     }
   }
 
-  /** It is over. Only the first call counts. */
-  end(passage: Passage, end: PassageEnd): void {
-    if (passage.ended) return;
+  /** It is over. Only the first call counts. @param end Left out, nothing came of it. */
+  end(passage: Passage | undefined, end: PassageEnd = NOTHING): void {
+    if (passage === undefined || passage.ended) return;
     passage.ended = true;
     this.#live.delete(passage);
     const nowMs = this.#parts.nowMs();
@@ -181,13 +171,11 @@ export class Firewall {
   /** Whether the source has to wait; counts the request or connection. */
   limit(ends: PassageEnds): Limited | undefined {
     if (this.#policy.compiled.document.spec.rateLimits.length === 0) return undefined;
-    const { flow, from } = ends;
-    const { source, destination } = flow;
-    const key = source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
+    const { destination } = ends.flow;
     // Hosts outside are of the caller's making: together they are one.
     const service = destination.kind === "service" ? destination.service : "";
     const nowMs = this.#parts.nowMs();
-    const taken = this.#parts.limiter.take(key, service, nowMs);
+    const taken = this.#parts.limiter.take(quotaKeyOf(ends), service, nowMs);
     if (taken.ok) return undefined;
     this.notice(limitNotice(ends, this.sourceName(ends), nowMs, taken));
     return { retryAfterMs: taken.retryAfterMs, detail: "Too many requests from this source" };
@@ -210,7 +198,7 @@ export class Firewall {
 
   /** The name of the source as events write it. */
   sourceName({ flow: { source } }: PassageEnds): string {
-    return source.kind === "group" ? source.group.id : this.#policy.compiled.networkOf(source.address);
+    return this.#policy.compiled.sourceNameOf(source);
   }
 
   /** Puts another policy in force. @returns How many that were open it denies: they are cut off. */
@@ -234,21 +222,19 @@ export class Firewall {
     const judgement = this.#policy.compiled.judge(passage.flow, this.#parts.learner, nowMs);
     // Also when it passes as before: one that passes by a rule now, and no more by learning, must teach nothing.
     passage.judgement = judgement;
-    if (judgement.verdict === before.verdict && judgement.effect === before.effect) return false;
+    if (judgement.effect === before.effect) return false;
     passage.open?.judged(judgement, nowMs);
     if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs);
     if (judgement.verdict !== "dropped") return false;
-    passage.deny?.(DENIED);
+    passage.exchange?.deny(DENIED);
     return true;
   }
 
-  #teach({ flow, judgement, from }: Passage, ok: boolean): void {
-    const { kind } = judgement.reason;
+  #teach(passage: Passage, ok: boolean): void {
+    const { flow, judgement: { reason: { kind }, sourceName } } = passage;
     if (kind !== "learning" && (kind !== "learned" || !this.#isLearning(flow))) return;
-    const { source } = flow;
-    const quotaKey = source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
     // What has been learned since, and was taken out again by an operator, must not come back by what was under way.
-    this.#parts.learner.observe(flow, judgement.sourceName, quotaKey, ok, kind === "learning");
+    this.#parts.learner.observe(flow, sourceName, quotaKeyOf(passage), ok, kind === "learning");
   }
 
   /** Whether an end of the flow still learns: what is known already is evidence for it, whatever the other's mode. */
@@ -263,30 +249,29 @@ export class Firewall {
     this.#parts.flows.note(flow, judgement, judgement.sourceName, route, nowMs);
   }
 
-  /** @param deniedStatus How a request is answered that is dropped before it was forwarded. */
+  /**
+   * Tells of what was not simply forwarded, and of what the staged policy would not forward: it is tried for that.
+   *
+   * @param deniedStatus How a request is answered that is dropped before it was forwarded.
+   */
   #tell(passage: Passage, nowMs: number, deniedStatus?: number): void {
-    const { flow, judgement } = passage;
-    passage.event = this.#parts.events.notice(noticeOf(passage, judgement, {
-      nowMs,
-      policyVersion: this.#policy.version,
-      pending: this.#pending(passage, nowMs),
+    const { flow, judgement: { verdict } } = passage;
+    if (verdict === "forwarded" && this.#staged === undefined) return;
+    const { events, learner } = this.#parts;
+    const { compiled, version } = this.#policy;
+    const pending = pendingOf(compiled, this.#staged, flow, learner, nowMs);
+    if (verdict === "forwarded" && pending.verdict === "forwarded") return;
+    passage.event = events.notice(noticeOf(passage, passage.judgement, {
+      ...{ nowMs, policyVersion: version, pending },
       route: flow.http === undefined ? undefined : passage.route,
-      status: judgement.verdict === "dropped" ? deniedStatus : undefined,
+      status: verdict === "dropped" ? deniedStatus : undefined,
     }));
   }
+}
 
-  /** What passes, and would not by the staged policy, is what that policy is tried for. */
-  #tellStaged(passage: Passage, staged: CompiledPolicy, nowMs: number): void {
-    const { verdict } = staged.judge(passage.flow, this.#parts.learner, nowMs);
-    if (verdict !== "forwarded") this.#tell(passage, nowMs);
-  }
-
-  #pending({ flow }: Passage, nowMs: number): Judgement {
-    const { learner } = this.#parts;
-    return this.#staged === undefined
-      ? this.#policy.compiled.judgeAsPrevent(flow, learner, nowMs)
-      : this.#staged.judge(flow, learner, nowMs);
-  }
+/** Who a quota or a limit is counted for: a visitor by its address, an IPv6 one by its network; an agent by its name. */
+function quotaKeyOf({ flow: { source }, from }: PassageEnds): string {
+  return source.kind === "outside" ? sourceKeyOf(source.address) : `agent:${from?.agent ?? ""}`;
 }
 
 function resolved(flow: Flow, address: string): Flow {

@@ -43,11 +43,9 @@ export interface Passage extends PassageEnds {
   readonly route: string;
   /** Since 1970. */
   readonly startedMs: number;
-  /** HTTP: what is under way. */
+  /** What is under way, to be cut off. Set once there is something. */
   exchange: Deniable | undefined;
-  /** Cuts it off. Set once there is something to cut. */
-  deny: ((detail: string) => void) | undefined;
-  /** A raw connection that stands, on the map. */
+  /** A connection that stands, or a request that takes long, on the map. */
   open: OpenEdge | undefined;
   /** What was told of it last. */
   event: NetwallEvent | undefined;

@@ -28,8 +28,8 @@ export interface ForwardOptions {
 
 /** An exchange that is under way. */
 export interface Deniable {
-  /** The status that the visitor got, or 0 until then. */
-  readonly status: number;
+  /** The status that the visitor got, or 0 until then. A raw connection has none. */
+  readonly status?: number;
   /** Cuts it off, as it is not allowed any more: 403 where no head was sent. Without effect when it is over. */
   deny(detail: string): void;
 }

@@ -9,7 +9,7 @@
  */
 import { type Edge, newEdge, recordOf } from "./edge.ts";
 import { EndsMap, endsOf } from "./ends_map.ts";
-import type { Flow, Judgement } from "./flow.ts";
+import { type Flow, type Judgement, ruleNameOf } from "./flow.ts";
 import type { ModelView } from "./model_view.ts";
 import type { EdgeRecord } from "./record.ts";
 
@@ -194,7 +194,7 @@ export class EdgeBook {
   #judge(edge: Edge, flow: Flow, judgement: Judgement): boolean {
     const { verdict, reason } = judgement;
     const state = this.#stateOf(flow, judgement);
-    const rule = reason.kind === "rule" ? reason.id : reason.kind;
+    const rule = ruleNameOf(reason);
     if (edge.state === state && edge.lastVerdict === verdict && edge.lastRule === rule) return false;
     edge.state = state;
     edge.lastVerdict = verdict;

@@ -187,11 +187,6 @@ export function pendingOf(
   return staged === undefined ? policy.judgeAsPrevent(flow, model, nowMs) : staged.judge(flow, model, nowMs);
 }
 
-/** A reason in one word, as edges keep it: the id of the rule, or learned, learning, implicit, closed. */
-export function ruleNameOf(reason: Reason): string {
-  return reason.kind === "rule" ? reason.id : reason.kind;
-}
-
 function named({ mode, origin }: GroupMode, end: FlowMode["modeOf"]): FlowMode {
   return { mode, origin, modeOf: origin === "default" ? "default" : end };
 }

@@ -142,3 +142,8 @@ export const VERDICT_OF: Readonly<Record<Effect, Verdict>> = {
   alert: "audited",
   prevent: "dropped",
 };
+
+/** A reason in one word, as edges keep it: the id of the rule, or learned, learning, implicit, closed. */
+export function ruleNameOf(reason: Reason): string {
+  return reason.kind === "rule" ? reason.id : reason.kind;
+}

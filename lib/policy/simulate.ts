@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type CompiledPolicy, ruleNameOf } from "./engine.ts";
-import { type Destination, type Flow, parseGroupId, type Source, type Verdict } from "./flow.ts";
+import type { CompiledPolicy } from "./engine.ts";
+import { type Destination, type Flow, parseGroupId, ruleNameOf, type Source, type Verdict } from "./flow.ts";
 import type { ModelView } from "./model_view.ts";
 import type { FlowRecord } from "./record.ts";
 

@@ -35,7 +35,7 @@ describe("a rule for a network", () => {
       const passage = rig.firewall.admit(egressEnds(payment, host, 443));
       expect(passage.judgement.verdict).toBe("forwarded");
       let cut = "";
-      passage.deny = (detail) => cut = detail;
+      passage.exchange = { deny: (detail) => void (cut = detail) };
       expect([host, address, rig.firewall.mayDial(passage, address)]).toEqual([
         ...[host, address],
         verdict !== "dropped",

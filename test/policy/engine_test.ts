@@ -7,8 +7,15 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseAddress } from "../../lib/egress/address_class.ts";
 import type { PolicyDocument, PolicyRule } from "../../lib/policy/document.ts";
-import { CompiledPolicy, pendingOf, ruleNameOf } from "../../lib/policy/engine.ts";
-import { type Deviation, type Effect, type Flow, groupOf, type Judgement } from "../../lib/policy/flow.ts";
+import { CompiledPolicy, pendingOf } from "../../lib/policy/engine.ts";
+import {
+  type Deviation,
+  type Effect,
+  type Flow,
+  groupOf,
+  type Judgement,
+  ruleNameOf,
+} from "../../lib/policy/flow.ts";
 import { canonicalHost } from "../../lib/policy/host_pattern.ts";
 import type { Mode } from "../../lib/policy/mode.ts";
 import type { ModelView } from "../../lib/policy/model_view.ts";

@@ -136,9 +136,11 @@ export class FirewallRig {
     const passage = this.firewall.admit(ends);
     const made: OpenConnection = { passage, cut: undefined, verdict: passage.judgement.verdict };
     if (made.verdict === "dropped") return made;
-    passage.deny = (detail) => {
-      made.cut = detail;
-      this.firewall.end(passage, { ok: true, inBytes: 0, outBytes: 0 });
+    passage.exchange = {
+      deny: (detail) => {
+        made.cut = detail;
+        this.firewall.end(passage, { ok: true, inBytes: 0, outBytes: 0 });
+      },
     };
     this.firewall.connected(passage);
     return made;
