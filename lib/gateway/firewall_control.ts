@@ -115,8 +115,8 @@ export class GatewayControl implements FirewallControl {
   }
 
   groups(): GroupView[] {
-    const { registry, learner, firewall } = this.#parts;
-    return groupViews(registry.all(), this.edges(), learner.progress(), firewall.policy.compiled);
+    const { registry, learner, firewall, edges } = this.#parts;
+    return groupViews(registry.all(), edges.ends(), learner.progress(), firewall.policy.compiled);
   }
 
   edges(): EdgeRecord[] {
@@ -177,7 +177,7 @@ export class GatewayControl implements FirewallControl {
 
   /** Moves those whose model is stable, and whose mode nobody has set, from learn to alert. */
   promoteStable(): Applied | undefined {
-    const { learner, firewall } = this.#parts;
+    const { learner, firewall, nowMs } = this.#parts;
     const ready = learner.stable().flatMap(({ group: id, direction }) => {
       const group = parseGroupId(id);
       if (group === undefined) return [];
@@ -194,26 +194,17 @@ export class GatewayControl implements FirewallControl {
     const names = ready.map(({ group, direction }) => `${group.id} ${direction}`).join(", ");
     const detail = `stable, so alert from now on: ${names}`;
     const applied = this.#keeper.change({ modes: [...others, ...promoted] }, NETWALL, "mode.promote", detail);
-    for (const { group, direction } of ready) this.#tellStable(group, direction);
+    const progress = learner.progress();
+    for (const { group, direction } of ready) {
+      const reasons = progress.get(group.id)?.find((each) => each.direction === direction)?.reasons ?? [];
+      firewall.notice({
+        ...{ time: nowMs(), type: "modelStable", severity: "info", effect: "allow", verdict: "forwarded" },
+        ...{ rule: { kind: "learned" }, mode: "alert", direction },
+        source: { kind: "workload", name: group.id, namespace: group.namespace, image: group.image },
+        message: `The model of ${group.id} (${direction}) is stable: ${reasons.join(", ")}`,
+      });
+    }
     return applied;
-  }
-
-  #tellStable(group: Group, direction: Direction): void {
-    const progress = this.#parts.learner.progress().get(group.id)?.find((each) =>
-      each.direction === direction
-    );
-    this.#parts.firewall.notice({
-      ...{
-        time: this.#parts.nowMs(),
-        type: "modelStable",
-        severity: "info",
-        effect: "allow",
-        verdict: "forwarded",
-      },
-      ...{ rule: { kind: "learned" }, mode: "alert", direction },
-      source: { kind: "workload", name: group.id, namespace: group.namespace, image: group.image },
-      message: `The model of ${group.id} (${direction}) is stable: ${progress?.reasons.join(", ") ?? ""}`,
-    });
   }
 
   allowEvent(id: string, by: Actor): PolicyRule {

@@ -14,7 +14,7 @@ import type { Attachment } from "../routing/registry.ts";
 /** Every group that is linked, was seen on an edge, or has a model; by its id. */
 export function groupViews(
   links: readonly Attachment[],
-  edges: readonly EdgeRecord[],
+  edges: Iterable<Pick<EdgeRecord, "source" | "destination" | "service">>,
   progress: ReadonlyMap<string, readonly LearningProgress[]>,
   policy: CompiledPolicy,
 ): GroupView[] {

@@ -124,11 +124,9 @@ class OpenedFirewall implements RunningFirewall {
     const staged = loadStaged(store);
     const bans = new Bans();
     const limiter = new RateLimiter(bans);
-    const { learner, edges, flows, events } = {
-      ...{ learner: this.#learner, edges: this.#edges, flows: this.#flows, events: this.#events },
-    };
+    const [learner, edges] = [this.#learner, this.#edges];
     this.firewall = new Firewall(
-      { learner, edges, flows, events, limiter, nowMs },
+      { learner, edges, flows: this.#flows, events: this.#events, limiter, nowMs },
       { version: version.version, compiled: new CompiledPolicy(version.document) },
     );
     this.#saturation = new SaturationWatch(this.firewall, learner);
@@ -144,7 +142,7 @@ class OpenedFirewall implements RunningFirewall {
     this.control = new GatewayControl({
       ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, limiter, nowMs },
       save: () => this.#save(),
-      saveModel: () => this.#writer.state(MODEL_STATE, learner.snapshot()),
+      saveModel: () => this.#saveModel(),
       unrecorded: () => Object.values(this.#writer.unrecorded).reduce((sum, count) => sum + count, 0),
       storeFault: () => this.#writer.fault?.message,
       subscribe: (listener) => {
@@ -162,10 +160,7 @@ class OpenedFirewall implements RunningFirewall {
     );
     this.#timers = [
       setInterval(() => this.#tick(), TICK_MS),
-      setInterval(
-        () => this.#saves.run(() => this.#writer.state(MODEL_STATE, learner.snapshot())),
-        MODEL_SAVE_MS,
-      ),
+      setInterval(() => this.#saves.run(() => this.#saveModel()), MODEL_SAVE_MS),
     ];
     for (const timer of this.#timers) timer.unref();
   }
@@ -187,7 +182,7 @@ class OpenedFirewall implements RunningFirewall {
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#writer.state(MODEL_STATE, this.#learner.snapshot());
+    this.#saveModel();
     this.#save();
     this.#writer.close();
     await Promise.all(this.#sinks.map((sink) => sink.close(SINKS_GRACE_MS)));
@@ -226,13 +221,8 @@ class OpenedFirewall implements RunningFirewall {
     this.firewall.settle();
     const nowMs = Date.now();
     // A rule that has expired is a change of the policy that nobody makes.
-    const { rules } = this.firewall.policy.compiled.document.spec;
-    const hasExpired = rules.some(({ expires }) => {
-      const atMs = expires === undefined ? Infinity : Date.parse(expires);
-      return this.#judgedAtMs < atMs && atMs <= nowMs;
-    });
+    if (this.firewall.policy.compiled.hasExpired(this.#judgedAtMs, nowMs)) this.firewall.rejudge();
     this.#judgedAtMs = nowMs;
-    if (hasExpired) this.firewall.rejudge();
     if (this.#options.config.learning.promote) this.#promotions.run(() => this.#promote());
   }
 
@@ -244,6 +234,10 @@ class OpenedFirewall implements RunningFirewall {
       if (!(error instanceof ControlError)) throw error;
       this.#options.log.error("stable models cannot be promoted", { error: error.message });
     }
+  }
+
+  #saveModel(): void {
+    this.#writer.state(MODEL_STATE, this.#learner.snapshot());
   }
 
   /** Writes down all that waits, so that what is asked of the store next is complete. */
@@ -272,8 +266,8 @@ class OpenedFirewall implements RunningFirewall {
   }
 
   #changed({ version, by, comment }: PolicyVersion, cut: number, changes: string): void {
-    // One that waits to be written is from before the change, and must not come after it.
-    this.#writer.state(MODEL_STATE, this.#learner.snapshot());
+    // The model was written with the change: one that still waits is older, and must not come after it.
+    this.#writer.state(MODEL_STATE);
     this.#options.log.info("policy", { version, by, comment, changes, cut });
     this.#tell({ kind: "policy", version });
     this.firewall.notice({

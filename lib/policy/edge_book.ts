@@ -8,7 +8,7 @@
  * @module
  */
 import { type Edge, newEdge, recordOf } from "./edge.ts";
-import { EndsMap, endsOf } from "./ends_map.ts";
+import { type Ends, EndsMap, endsOf } from "./ends_map.ts";
 import { type Flow, type Judgement, ruleNameOf } from "./flow.ts";
 import type { ModelView } from "./model_view.ts";
 import type { EdgeRecord } from "./record.ts";
@@ -132,6 +132,11 @@ export class EdgeBook {
         this.#changed(edge, false, atMs);
       },
     };
+  }
+
+  /** The ends of all edges, as they are kept: nothing is copied, and nothing counts as handed out. */
+  ends(): readonly Ends[] {
+    return this.#edges();
   }
 
   /** All edges, in no order. */

@@ -60,6 +60,7 @@ export class CompiledPolicy {
   readonly #networks: NetworkNames;
   readonly #modes: ModeTable;
   readonly #rules: RuleIndex;
+  readonly #expiriesMs: readonly number[];
   /** Of visitors, by their addresses. */
   readonly #outside = new Map<string, SourceKey>();
 
@@ -68,6 +69,7 @@ export class CompiledPolicy {
     this.#networks = new NetworkNames(document.spec.networks);
     this.#modes = new ModeTable(document.spec);
     this.#rules = new RuleIndex(document.spec.rules);
+    this.#expiriesMs = document.spec.rules.flatMap(({ expires }) => expires ? [Date.parse(expires)] : []);
   }
 
   /**
@@ -82,6 +84,11 @@ export class CompiledPolicy {
   /** The name of a source as models and events write it: the id of its group, or the name of its network. */
   sourceNameOf(source: Source): string {
     return source.kind === "group" ? source.group.id : this.networkOf(source.address);
+  }
+
+  /** Whether a rule has expired after the one moment and by the other: then what is open is to be judged again. */
+  hasExpired(afterMs: number, nowMs: number): boolean {
+    return this.#expiriesMs.some((atMs) => afterMs < atMs && atMs <= nowMs);
   }
 
   /** The modes of a group, and who set each. */

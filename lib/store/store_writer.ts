@@ -140,9 +140,10 @@ export class StoreWriter {
     this.#queue("flows", this.#flows, key, sum, RECORDS_QUEUED_MAX);
   }
 
-  /** @param text Takes the place of what waits or is stored under the name. */
-  state(name: string, text: string): void {
-    this.#queue("states", this.#states, name, text, STATES_QUEUED_MAX);
+  /** @param text Takes the place of what waits or is stored under the name. Left out, what waits is dropped. */
+  state(name: string, text?: string): void {
+    if (text === undefined) this.#states.delete(name);
+    else this.#queue("states", this.#states, name, text, STATES_QUEUED_MAX);
   }
 
   /** Writes all that waits, now. What the store does not take keeps waiting. */
