@@ -76,7 +76,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const sessions = new Set<Session>();
   const { promise: taken, resolve: onTaken } = Promise.withResolvers<void>();
   const wall = new WallWatch({
-    ...{ log, required: config.requireWall },
+    ...{ log, required: config.requireWall, looks: config.auditWall },
     onReport: (fields) => {
       for (const session of sessions) session.report(fields);
     },

@@ -17,7 +17,7 @@ import { COMMANDS, explainGatewayError, GATEWAY_PROGRAM } from "./lib/gateway/pr
 import { openAdmin } from "./lib/gateway/admin_listener.ts";
 import { decideRequest, endRequest, linkDenial } from "./lib/gateway/decide.ts";
 import type { GatewayVisit } from "./lib/gateway/flows.ts";
-import { identify, type IdentifyOptions, type Peer } from "./lib/gateway/identify.ts";
+import { identify, identifyCall, type IdentifyOptions, type Peer } from "./lib/gateway/identify.ts";
 import { openFirewall, type RunningFirewall } from "./lib/gateway/open_firewall.ts";
 import { InnerDoor } from "./lib/gateway/inner_door.ts";
 import { recordLink } from "./lib/gateway/link_record.ts";
@@ -205,7 +205,7 @@ async function selectAndForward(plane: Plane, visit: GatewayVisit): Promise<Resp
     visit.agent = attachment.agent;
     const denial = firewall && decideRequest(firewall, visit, attachment);
     if (denial) return refuse(plane, visit, denial.status, denial.detail, denial.fields);
-    facts = await forwardVisit(tried, visit, head, protocols, plane.config.limits, linkDenial(visit));
+    facts = await forwardVisit(tried, visit, head, protocols, plane, linkDenial(visit));
     if (!facts.retryable || !IDEMPOTENT.has(reading.method) && !isUndone(facts.failure)) break;
   }
   if (facts === undefined) return fail(plane, visit, "destination_unavailable", absence(plane, service));
@@ -258,6 +258,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   const admin = at && await openAdmin(at, {
     ...{ dataDir: config.data, metrics, registry, ready, log },
     ...{ key: plane.key, revocations: plane.revocations, firewall: plane.firewall },
+    traffic: { traffic: plane.outcomes.traffic, inner },
   }).catch(async (error) => {
     await listeners.close(0);
     await plane.firewall?.close();
@@ -265,6 +266,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   });
   return {
     addresses: admin ? { ...listeners.addresses, admin: admin.address } : listeners.addresses,
+    pageLink: () => admin?.oneTimeLink("operator"),
     async stop(graceMs: number): Promise<void> {
       stopping = true;
       // Agents dial another gateway while this one finishes what it has.
@@ -312,13 +314,12 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
       log.error("fault", { error });
     },
   });
-  const logAccess = config.log.access;
-  const outcomes = new Outcomes({ metrics, log, logAccess });
+  const outcomes = new Outcomes({ metrics, log, logAccess: config.log.access });
   const plane: Plane = {
     ...{ config, log, registry, metrics, admission, key, revocations, firewall, outcomes },
     connections: new Connections({
-      ...{ registry, metrics, log, logAccess, idleTimeoutMs: limits.idleTimeout },
-      firewall: firewall?.firewall,
+      ...{ registry, metrics, log, logAccess: config.log.access, idleTimeoutMs: limits.idleTimeout },
+      ...{ firewall: firewall?.firewall, traffic: outcomes.traffic },
     }),
     reader: {
       ...{ trusted: new TrustedProxies(config.trustedProxy), ids: new RequestIds() },
@@ -338,11 +339,9 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
 function openInner(plane: Plane): InnerDoor {
   const story = callStory(plane);
   const limits = { ...serverLimits(plane.config), onRefused: () => plane.metrics.dropped("connections") };
-  return new InnerDoor(limits, (arrival, { from, service }) => {
-    const visit = identify(plane.reader, arrival, { address: "", secure: false, caller: from });
-    if (visit === undefined) return;
-    visit.service = service;
-    void story.fetch(new VisitRequest(visit) as unknown as Request, { visit });
+  return new InnerDoor(limits, (arrival, call) => {
+    const visit = identifyCall(plane.reader, arrival, call);
+    if (visit) void story.fetch(new VisitRequest(visit) as unknown as Request, { visit });
   });
 }
 

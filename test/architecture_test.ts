@@ -33,9 +33,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   events: [],
   store: ["policy", "events"],
   metrics: [],
+  traffic: [],
   seal: ["runtime"],
   config: ["policy", "routing", "auth", "link", "egress", "events"],
-  admin: ["auth", "policy", "events", "store", "metrics", "routing"],
+  admin: ["auth", "policy", "events", "store", "metrics", "routing", "traffic"],
   // The parts of gateway.ts that would make it too long to read: only the script uses them.
   gateway: [
     "wire",
@@ -56,16 +57,33 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "policy",
     "events",
     "store",
+    "traffic",
+    "sample",
   ],
+  // What quickstart shows when it has nothing else to publish.
+  sample: ["http"],
   // The same for agent.ts.
   agent: ["wire", "link", "mux", "http", "tcp", "doors", "seal", "runtime", "config", "cli"],
   cli: [],
   runtime: ["link"],
   tls: ["runtime"],
+  // It runs in a browser: of these it has the types alone.
+  page: ["admin", "policy", "events", "store"],
 };
 
 /** What an agent never reaches, by whatever way: it runs beside the service and holds nothing of the edge. */
-const GATEWAY_ONLY = ["routing", "policy", "waf", "events", "store", "admin", "gateway", "egress"];
+const GATEWAY_ONLY = [
+  "routing",
+  "policy",
+  "waf",
+  "events",
+  "store",
+  "admin",
+  "gateway",
+  "egress",
+  "sample",
+  "traffic",
+];
 
 const LIB_LINES_MAX = 300;
 const SCRIPT_LINES_MAX = 400;
@@ -75,7 +93,7 @@ const SCRIPTS = ["gateway.ts", "agent.ts"].filter((path) => existsSync(join(ROOT
 
 function typescriptIn(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".ts"))
+    .filter((path) => /\.tsx?$/.test(path))
     .map((path) => join(folder, path));
 }
 
@@ -102,6 +120,16 @@ function bareCodeOf(path: string): string {
 
 function specifiersOf(path: string): string[] {
   return [...codeOf(path).matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)"([^"\n]+)"/g)].map(([, to]) => to ?? "");
+}
+
+/** The same without what is imported for its types: nothing of that runs. */
+function runtimeSpecifiersOf(path: string): string[] {
+  const code = codeOf(path).replace(/\b(?:import|export)\s+type\b[^;]*;/g, "");
+  return [...code.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)"([^"\n]+)"/g)].map(([, to]) => to ?? "");
+}
+
+function isPage(path: string): boolean {
+  return path.startsWith("lib/page/");
 }
 
 /** Files that a file imports, from the root of the repository. */
@@ -150,20 +178,47 @@ test("every import names a file that exists, with its extension", () => {
 
 /** What the bundles hold. The package itself depends on nothing: `bunx` fetches one file each. */
 const BUNDLED = ["@hono/node-server", "hono", "ipaddr.js", "jose", "prom-client", "yaml", "zod"];
+/** What the page holds, which is bundled by itself. */
+const PAGE_BUNDLED = ["@dagrejs/dagre", "@preact/signals", "d3-selection", "d3-zoom", "preact", "uplot"];
 
 test("what ships imports node: modules and what the bundles hold, nothing else", () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as Record<string, object>;
   expect(manifest["dependencies"]).toBeUndefined();
-  const dependencies = BUNDLED.filter((name) => name in (manifest["devDependencies"] ?? {}));
-  expect(dependencies).toEqual(BUNDLED);
-  const isKnown = (specifier: string): boolean =>
-    specifier.startsWith("node:")
-      ? builtinModules.includes(specifier.slice(5)) || builtinModules.includes(specifier)
-      : dependencies.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+  const dependencies = [...BUNDLED, ...PAGE_BUNDLED];
+  expect(dependencies.filter((name) => !(name in (manifest["devDependencies"] ?? {})))).toEqual([]);
+  const isBundled = (specifier: string, names: readonly string[]): boolean =>
+    names.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+  const isKnown = (from: string, specifier: string): boolean => {
+    if (isPage(from)) return isBundled(specifier, PAGE_BUNDLED);
+    if (!specifier.startsWith("node:")) return isBundled(specifier, BUNDLED);
+    return builtinModules.includes(specifier.slice(5)) || builtinModules.includes(specifier);
+  };
   const faults = SHIPPED.flatMap((from) =>
-    specifiersOf(from).filter((to) => !to.startsWith(".") && !isKnown(to)).map((to) => `${from}: ${to}`)
+    runtimeSpecifiersOf(from).filter((to) => !to.startsWith(".") && !isKnown(from, to)).map((to) =>
+      `${from}: ${to}`
+    )
   );
   expect(faults).toEqual([]);
+});
+
+test("the page has the types of the gateway alone, and nothing in it can become markup", () => {
+  const page = LIB.filter(isPage);
+  expect(page.length).toBeGreaterThan(0);
+  const imports = page.flatMap((from) =>
+    runtimeSpecifiersOf(from).filter((to) =>
+      to.startsWith(".") && !isPage(normalize(join(dirname(from), to)))
+    )
+      .map((to) => `${from}: ${to}`)
+  );
+  expect(imports).toEqual([]);
+  const markup =
+    /\b(?:dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|document\s*\.\s*write|DOMParser|srcdoc)\b/;
+  expect(page.filter((path) => markup.test(bareCodeOf(path)))).toEqual([]);
+  // All that it remembers is which colours were chosen.
+  const stores = page.filter((path) =>
+    /\b(?:localStorage|sessionStorage|indexedDB)\b/.test(bareCodeOf(path))
+  );
+  expect(stores).toEqual(["lib/page/ui/theme.ts"]);
 });
 
 test("there are no import cycles, and the agent reaches nothing of the gateway's", () => {

@@ -324,6 +324,8 @@ export class Shop {
       ...["--egress", `unix:${this.#path(part, "proxy")}`],
       // These are processes, not containers, so what an agent reads off its container is said by hand.
       ...["--container-name", `shop-${part}-1`, "--container-id", containerId(part)],
+      // And what listens beside them belongs to others.
+      "--audit-wall=false",
     ], { env: { NETWALL_TOKEN: minted.trim() } });
     await agent.ready;
   }

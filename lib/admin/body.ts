@@ -13,6 +13,8 @@ export const JSON_BYTES_MAX = 64 << 10;
 export interface BodyReader<B> {
   readonly media: readonly string[];
   readonly bytesMax: number;
+  /** Whether it may be left out, with its Content-Type: an empty object is parsed then. @default false */
+  readonly isOptional?: boolean;
   /** What it holds, for the description; it is checked by `parse`. */
   readonly schema: z.ZodType;
   /** @throws {ApiFault} 400 or 422. */
@@ -49,6 +51,9 @@ export function jsonBody<T>(schema: z.ZodType<T>): BodyReader<T> {
  */
 export async function readBody(request: Request, reader: BodyReader<unknown>): Promise<string> {
   const { headers } = request;
+  const isSent = headers.has("content-type") || headers.has("transfer-encoding") ||
+    (headers.get("content-length") ?? "0") !== "0";
+  if (reader.isOptional === true && !isSent) return "{}";
   const [media = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
   const charset = /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/;
   const isForeign = parameters.some((text) =>

@@ -6,11 +6,13 @@
  * @module
  */
 import type { NetwallEvent } from "../events/event.ts";
-import type { PolicyDocument, PolicyRule } from "../policy/document.ts";
+import type { ModelEdge, PolicyDocument, PolicyRule } from "../policy/document.ts";
+import type { EdgeTraffic } from "../policy/edge_traffic.ts";
 import type { Direction } from "../policy/flow.ts";
 import type { Mode } from "../policy/mode.ts";
 import type { LearningProgress } from "../policy/promotion.ts";
 import type { EdgeRecord } from "../policy/record.ts";
+import type { RuleHitsView } from "../policy/rule_hits.ts";
 import type { SimulationReport } from "../policy/simulate.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 
@@ -75,6 +77,9 @@ export interface Applied {
   readonly warnings: readonly string[];
 }
 
+/** How far back the traffic of an edge is shown: an hour in minutes, or a week in hours. */
+export type EdgeWindow = "1h" | "7d";
+
 export interface FirewallControl {
   readonly store: Store;
   /** What the gateway could not write down since it started. */
@@ -92,7 +97,18 @@ export interface FirewallControl {
   rollback(version: number, by: Actor): Applied;
   simulate(document: PolicyDocument, sinceMs: number): SimulationReport;
   groups(): GroupView[];
+  /** The edges of the learned model at whose one end a group is. @throws {ControlError} `notFound`: nobody knows it. */
+  groupModel(group: string): ModelEdge[];
   edges(): EdgeRecord[];
+  /**
+   * What went over an edge. The last hour is that of this process; the week comes from the store, and is some seconds
+   * behind.
+   *
+   * @throws {ControlError} `notFound`: there is no such edge. `unavailable`: the store cannot be read.
+   */
+  edgeTraffic(id: string, window: EdgeWindow): EdgeTraffic;
+  /** How often each rule of the policy in force has decided. */
+  ruleHits(): RuleHitsView;
   /** What a document says without effect; one sentence each. */
   warningsOf(document: PolicyDocument): string[];
   /**

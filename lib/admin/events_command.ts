@@ -10,12 +10,15 @@ import { EVENT_TYPES, type EventEnd, eventSchema, type NetwallEvent } from "../e
 import { didYouMean } from "../nearest.ts";
 import { parseGroupId } from "../policy/flow.ts";
 import { printable, quoted } from "../printable.ts";
+import { holdsText, isOnHost } from "../store/event_text.ts";
 import type { AdminClient } from "./client.ts";
 import { AdminClientError, foreignAnswer, parseJson } from "./client_error.ts";
 import { eventLine } from "./event_line.ts";
 import { EventStreamError, EventStreamParser, type ServerEvent } from "./event_source.ts";
 
-/** What to show; texts are compared whole, an image also without its tag, and all that is given must hold. */
+/**
+ * What to show; texts but `text` are compared whole, an image also without its tag, and all that is given must hold.
+ */
 export interface EventFilter {
   readonly type?: string | undefined;
   readonly namespace?: string | undefined;
@@ -24,6 +27,11 @@ export interface EventFilter {
   readonly source?: string | undefined;
   readonly effect?: string | undefined;
   readonly verdict?: string | undefined;
+  readonly severity?: string | undefined;
+  /** What either end claims to be. */
+  readonly host?: string | undefined;
+  /** Is in the message, the path or a name. */
+  readonly text?: string | undefined;
 }
 
 export interface EventsOptions {
@@ -85,9 +93,9 @@ export async function showEvents(
   pauses: Pauses = PAUSES,
 ): Promise<void> {
   checkType(options.filter.type);
-  const { filter, sinceMs, limit } = options;
+  const { filter: { text: q, ...filter }, sinceMs, limit } = options;
   const since = sinceMs === undefined ? undefined : new Date(output.nowMs() - sinceMs).toISOString();
-  const request = { method: "GET", path: "events", query: { ...filter, since, limit } } as const;
+  const request = { method: "GET", path: "events", query: { ...filter, q, since, limit } } as const;
   const page = await client.json(request, pageSchema);
   const items = page.items.map((raw) => received(client, raw));
   const lines = items.toReversed().map((item) => lineOf(item, options, output));
@@ -131,7 +139,10 @@ export function matches(event: NetwallEvent, filter: EventFilter): boolean {
   return (filter.type === undefined || event.type === filter.type) &&
     (filter.effect === undefined || event.effect === filter.effect) &&
     (filter.verdict === undefined || event.verdict === filter.verdict) &&
+    (filter.severity === undefined || event.severity === filter.severity) &&
     (filter.source === undefined || event.source?.name === filter.source) &&
+    (filter.host === undefined || isOnHost(event, filter.host)) &&
+    (filter.text === undefined || holdsText(event, filter.text)) &&
     either("namespace", filter.namespace) && either("service", filter.service) &&
     (either("image", filter.image) || ends.some((end) => isOfImage(end, filter.image)));
 }

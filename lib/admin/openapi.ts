@@ -6,7 +6,9 @@
  * @module
  */
 import { z } from "zod";
+import { SESSION_COOKIE } from "../session_cookie.ts";
 import { VERSION } from "../version.ts";
+import { PAGE_HEADER } from "./access.ts";
 import { type Route, statusOf } from "./route.ts";
 import { NAMED_SCHEMAS } from "./schemas.ts";
 
@@ -39,14 +41,19 @@ export function openApiDocument(routes: readonly Route[]): Json {
       title: "netwall admin API",
       version: VERSION,
       description:
-        "Times are milliseconds since 1970 where a name ends in Ms. Every request carries a Bearer token; " +
-        "its role is named in the security of each operation. Faults are problem documents (RFC 9457).",
+        "Times are milliseconds since 1970 where a name ends in Ms. Every request carries a Bearer token, or comes " +
+        `from the page with the cookie of its session and ${PAGE_HEADER}: 1; the role that it needs is named in the ` +
+        "security of each operation. Faults are problem documents (RFC 9457).",
     },
     servers: [{ url: "/" }],
     paths,
     components: {
       schemas: componentsOf(routes),
-      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        session: { type: "apiKey", in: "cookie", name: SESSION_COOKIE },
+        page: { type: "apiKey", in: "header", name: PAGE_HEADER, description: "Always 1" },
+      },
     },
   };
 }
@@ -63,11 +70,11 @@ function operationOf(route: Route): Json {
     operationId: id,
     summary,
     ...(description === "" ? {} : { description }),
-    security: [{ bearer: [role] }],
+    security: role === "anyone" ? [{ page: [] }] : [{ bearer: [role] }, { session: [role], page: [] }],
     parameters: [...parametersOf(route.params, "path"), ...parametersOf(route.query, "query")],
     ...(body === undefined ? {} : {
       requestBody: {
-        required: true,
+        required: body.isOptional !== true,
         description: `At most ${body.bytesMax} bytes`,
         content: Object.fromEntries(
           body.media.map((type) => [type, { schema: reference(`${nameOf(id)}Body`) }]),

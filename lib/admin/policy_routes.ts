@@ -19,7 +19,13 @@ import type { FirewallControl } from "./control.ts";
 import { ApiFault, FAULTS_MAX } from "./fault.ts";
 import { COUNT_MAX, momentSchema, numberPageSchema, wholeNumber } from "./query.ts";
 import { type Route, route } from "./route.ts";
-import { appliedSchema, simulationSchema, versionSchema, versionSummarySchema } from "./schemas.ts";
+import {
+  appliedSchema,
+  ruleHitsSchema,
+  simulationSchema,
+  versionSchema,
+  versionSummarySchema,
+} from "./schemas.ts";
 import { appliedOf } from "./state_routes.ts";
 
 const COMMENT_CHARS_MAX = 512;
@@ -257,6 +263,17 @@ const rollback = route({
   handle: ({ backend, actor, params }) => appliedOf(firewallOf(backend).rollback(params.version, actor)),
 });
 
+const hits = route({
+  id: "readPolicyHits",
+  method: "get",
+  path: "/api/v1/policy/hits",
+  summary: "How often each rule has decided, and what decided where none did",
+  description: "A rule whose id stays keeps its count over changes of the policy, and over restarts.",
+  role: "viewer",
+  answer: { description: "Counts since counting began", schema: ruleHitsSchema },
+  handle: ({ backend }) => firewallOf(backend).ruleHits(),
+});
+
 export const POLICY_ROUTES: readonly Route[] = [
   read,
   exported,
@@ -269,4 +286,5 @@ export const POLICY_ROUTES: readonly Route[] = [
   versions,
   readVersion,
   rollback,
+  hits,
 ];

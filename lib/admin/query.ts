@@ -48,9 +48,11 @@ export const numberPageSchema = z.strictObject({
 });
 
 const text = z.string().min(1).max(EVENT_TEXT_CHARS_MAX);
-const { effect, verdict, direction } = eventSchema.shape;
+const { severity, effect, verdict, direction } = eventSchema.shape;
+/** The longest text that is looked for. */
+export const SEARCH_CHARS_MAX = 256;
 
-/** What events to look for; all that is given must hold, texts are compared whole. */
+/** What events to look for; all that is given must hold, texts but `q` are compared whole. */
 export const eventFilterSchema = z.strictObject({
   since: momentSchema.optional().describe("Only what was last seen then or later"),
   until: momentSchema.optional().describe("Only what was last seen before"),
@@ -63,6 +65,13 @@ export const eventFilterSchema = z.strictObject({
   effect: effect.optional(),
   verdict: verdict.optional(),
   direction,
+  severity: severity.optional(),
+  host: text.optional()
+    .describe(
+      "What an end claims to be: its hostname, or its container's name or id, of which 12 digits are enough",
+    ),
+  q: z.string().min(1).max(SEARCH_CHARS_MAX).optional()
+    .describe("Is in the message, the path or a name; capitals or not"),
   before: z.string().regex(/^[\x21-\x7e]{1,64}$/).optional().describe("The next of the page before"),
 });
 export type EventFilter = z.output<typeof eventFilterSchema>;

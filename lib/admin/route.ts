@@ -39,6 +39,8 @@ export interface Call<P, Q, B> {
   readonly body: B;
   readonly actor: Actor;
   readonly caller: Caller;
+  /** The address of the other end; an IPv6 one by its network. Empty on a unix socket. */
+  readonly peer: string;
   readonly backend: Backend;
   /** Of the request. */
   readonly headers: Headers;
@@ -58,8 +60,8 @@ export interface RouteSpec<P, Q, B, A> {
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  /** The smallest role that may ask. */
-  readonly role: Actor["role"];
+  /** The smallest role that may ask. `anyone`: before anybody is known, `caller` is then nobody. */
+  readonly role: Actor["role"] | "anyone";
   readonly params?: z.ZodType<P>;
   readonly query?: z.ZodType<Q>;
   readonly body?: BodyReader<B>;
@@ -72,6 +74,8 @@ export interface RawCall {
   readonly request: Request;
   readonly params: Readonly<Record<string, string>>;
   readonly caller: Caller;
+  /** The address of the other end; an IPv6 one by its network. Empty on a unix socket. */
+  readonly peer: string;
   readonly backend: Backend;
   readonly cut: (() => void) | undefined;
 }
@@ -83,7 +87,7 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   readonly description: string;
-  readonly role: Actor["role"];
+  readonly role: Actor["role"] | "anyone";
   readonly params: z.ZodType;
   readonly query: z.ZodType;
   readonly body: BodyReader<unknown> | undefined;
@@ -103,7 +107,7 @@ export function route<P = Nothing, Q = Nothing, B = undefined, A = void>(spec: R
   return {
     ...{ id: spec.id, method: spec.method, path: spec.path, summary: spec.summary, role: spec.role },
     ...{ description, params, query, body, answer: spec.answer },
-    async answerTo({ request, params: given, caller, backend, cut }: RawCall): Promise<Response> {
+    async answerTo({ request, params: given, caller, peer, backend, cut }: RawCall): Promise<Response> {
       if (spec.role === "operator" && caller.actor.role !== "operator") {
         throw new ApiFault(403, "This needs an admin token with the role operator: yours is viewer");
       }
@@ -124,7 +128,7 @@ export function route<P = Nothing, Q = Nothing, B = undefined, A = void>(spec: R
           params: parsedParams.data,
           query: parsedQuery,
           body: parsedBody,
-          ...{ actor, caller, backend, headers: request.headers, answerHeaders, cut, turn },
+          ...{ actor, caller, peer, backend, headers: request.headers, answerHeaders, cut, turn },
         });
         return answer instanceof Promise ? answer.then((late) => turn(() => respond(late))) : respond(answer);
       });

@@ -7,12 +7,15 @@
  */
 import { z } from "zod";
 import { eventSchema } from "../events/event.ts";
-import { policySchema, ruleSchema } from "../policy/document.ts";
+import { modelEdgeSchema, policySchema, ruleSchema } from "../policy/document.ts";
+import type { EdgeTraffic } from "../policy/edge_traffic.ts";
 import { edgeSchema } from "../policy/record.ts";
+import type { RuleHitsView } from "../policy/rule_hits.ts";
 import type { SimulationReport } from "../policy/simulate.ts";
 import type { AuditEntry, PolicyVersion } from "../store/store.ts";
 import type { BanView, GroupView } from "./control.ts";
 import { problemSchema } from "./fault.ts";
+import { requestSummarySchema } from "./traffic_schemas.ts";
 
 const ms = z.number().describe("Milliseconds since 1970");
 export const modeSchema = z.enum(["learn", "alert", "prevent"]);
@@ -96,6 +99,25 @@ export const simulationSchema: z.ZodType<SimulationReport> = z.object({
   })),
 });
 
+const hits = { count: z.number(), lastMs: ms };
+const defaultHits = z.object({ count: z.number(), lastMs: ms.describe("0 when it never has") });
+
+export const ruleHitsSchema: z.ZodType<RuleHitsView> = z.object({
+  sinceMs: ms.describe("When counting began"),
+  items: z.array(z.object({ rule: z.string().describe("Its id"), ...hits }))
+    .describe("Rules of the policy in force that have decided, in no order; others never have"),
+  defaults: z.object({ learned: defaultHits, learning: defaultHits, implicit: defaultHits })
+    .describe("What decided where no rule did"),
+});
+
+export const edgeTrafficSchema: z.ZodType<EdgeTraffic> = z.object({
+  stepMs: z.number(),
+  timesMs: z.array(ms).describe("When each step began, the oldest first; the last is not over"),
+  counts: z.array(z.number()).describe("Requests and connections that began, dropped ones too"),
+  dropped: z.array(z.number()),
+  bytes: z.array(z.number()).describe("Both ways together, in the step in which they ended"),
+});
+
 export const linkSchema = z.object({
   agent: z.string(),
   group: z.string().describe("NAMESPACE/IMAGE, as in groups and edges"),
@@ -156,6 +178,17 @@ export const tokenSchema = z.object({
   role: z.string().optional().describe("Of an admin token"),
 });
 
+export const sessionSchema = z.object({
+  name: z.string().describe("Who is signed in: the name of the token that it began with"),
+  role: z.enum(["viewer", "operator"]),
+  expiresAtMs: ms.describe("When it ends at the latest; it ends earlier when it is not used for an hour"),
+});
+
+export const codeSchema = z.object({
+  code: z.string().describe("For the address of the page, behind #code="),
+  expiresAtMs: ms,
+});
+
 /** What has a name of its own in the description; the rest is told in its place. */
 export const NAMED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   Event: eventSchema,
@@ -170,7 +203,12 @@ export const NAMED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   PolicyVersionSummary: versionSummarySchema,
   Applied: appliedSchema,
   Simulation: simulationSchema,
+  ModelEdge: modelEdgeSchema,
+  RuleHits: ruleHitsSchema,
+  EdgeTraffic: edgeTrafficSchema,
   Status: statusSchema,
   Token: tokenSchema,
+  RequestSummary: requestSummarySchema,
+  Session: sessionSchema,
   Problem: problemSchema,
 };

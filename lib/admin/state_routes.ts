@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { modelEdgeSchema } from "../policy/document.ts";
 import { GROUP_ID_CHARS_MAX } from "../policy/flow.ts";
 import { edgeSchema } from "../policy/record.ts";
 import type { Attachment } from "../routing/registry.ts";
@@ -19,6 +20,7 @@ import {
   auditSchema,
   banSchema,
   directionSchema,
+  edgeTrafficSchema,
   groupViewSchema,
   linkSchema,
   modeSchema,
@@ -125,8 +127,22 @@ const groups = route({
   handle: ({ backend }) => ({ items: firewallOf(backend).groups() }),
 });
 
-// Images hold slashes, which proxies treat in many ways in a path: groups are named in bodies.
+// Images hold slashes, which proxies treat in many ways in a path: groups are named in bodies and queries.
 const group = z.string().min(3).max(GROUP_ID_CHARS_MAX).regex(/^[^/]+\/./, "write NAMESPACE/IMAGE");
+
+const groupModel = route({
+  id: "readGroupModel",
+  method: "get",
+  path: "/api/v1/groups/model",
+  summary: "What was learned of a group: the edges of the model at whose one end it is",
+  role: "viewer",
+  query: z.strictObject({ group: group.describe("The id of a group: NAMESPACE/IMAGE") }),
+  answer: {
+    description: "In a fixed order, as a policy has them",
+    schema: z.object({ edges: z.array(modelEdgeSchema) }),
+  },
+  handle: ({ backend, query }) => ({ edges: firewallOf(backend).groupModel(query.group) }),
+});
 
 const setMode = route({
   id: "setGroupMode",
@@ -176,6 +192,22 @@ const edges = route({
   },
 });
 
+const edgeTraffic = route({
+  id: "readEdgeTraffic",
+  method: "get",
+  path: "/api/v1/edges/{id}/traffic",
+  summary: "What went over an edge, step by step",
+  description:
+    "The last hour is that of this gateway since its start; the week is kept, and some seconds behind.",
+  role: "viewer",
+  params: z.object({ id: z.string().regex(/^[\x21-\x7e]{1,64}$/) }),
+  query: z.strictObject({
+    window: z.enum(["1h", "7d"]).default("1h").describe("An hour in minutes, or seven days in hours"),
+  }),
+  answer: { description: "Columns with one value for each step", schema: edgeTrafficSchema },
+  handle: ({ backend, params, query }) => firewallOf(backend).edgeTraffic(params.id, query.window),
+});
+
 const bans = route({
   id: "listBans",
   method: "get",
@@ -215,9 +247,11 @@ export const STATE_ROUTES: readonly Route[] = [
   status,
   links,
   groups,
+  groupModel,
   setMode,
   relearn,
   edges,
+  edgeTraffic,
   bans,
   unban,
   audit,

@@ -26,6 +26,7 @@ import {
 import { checkApp, checkTarget, type ServiceText } from "./doctor_target.ts";
 import { judgeClientCertificate, type TlsFiles } from "./doctor_tls.ts";
 import { checkToken, checkTokenFile } from "./doctor_token.ts";
+import { NOT_LOOKED_AT } from "./wall_watch.ts";
 
 /** Something read from the settings, or one sentence that says why it could not be. */
 export type Loaded<T> = { readonly value: T } | { readonly error: string };
@@ -51,6 +52,8 @@ export interface DoctorPlan {
   readonly targetInsecure: boolean;
   readonly seal: "off" | "on" | "require";
   readonly requireWall: boolean;
+  /** Whether the run looks at the wall. */
+  readonly auditWall: boolean;
 }
 
 export interface DoctorOptions {
@@ -83,7 +86,9 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const place = checkEnvironment(env, isExecutable());
   const wall = await runCheck("wall", timeoutMs, async () => {
     const fact = await options.audit();
-    return { finding: judgeWall(fact, "faults" in plan ? false : plan.requireWall), value: fact };
+    const looks = "faults" in plan || plan.auditWall;
+    const finding = looks ? judgeWall(fact, "faults" in plan ? false : plan.requireWall) : ok(NOT_LOOKED_AT);
+    return { finding, value: fact };
   });
   if ("faults" in plan) {
     const cure = "Correct it; netwall-agent --help lists all settings";

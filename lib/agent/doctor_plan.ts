@@ -35,6 +35,7 @@ export function planOf(config: Readonly<AgentConfig>, gateways: readonly Gateway
     targetInsecure: config.targetInsecure,
     seal: config.seal,
     requireWall: config.requireWall,
+    auditWall: config.auditWall,
   };
 }
 

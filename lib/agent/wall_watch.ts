@@ -10,6 +10,9 @@ import { wallFields } from "../seal/wall_report.ts";
 /** How often it looks. */
 export const AUDIT_INTERVAL_MS = 60_000;
 
+/** What a report of a wall that is not looked at says. */
+export const NOT_LOOKED_AT = "not looked at: --audit-wall=false";
+
 /** How often while the wall is broken and nothing is served because of it: an operator waits for the cure to show. */
 export const AUDIT_BROKEN_INTERVAL_MS = 5_000;
 
@@ -19,6 +22,8 @@ export interface WallWatchOptions {
   readonly required: boolean;
   /** There is a new report: flat names and values for the gateways. */
   onReport(fields: string[]): void;
+  /** Whether to look at all. If not, the wall is reported as unknown once, and there is nothing to log. @default true */
+  readonly looks?: boolean;
   /** @default auditWall */
   readonly audit?: () => Promise<WallReport>;
 }
@@ -41,7 +46,12 @@ export class WallWatch {
 
   /** Looks for the first time; settles when it has. */
   async start(): Promise<void> {
-    await this.#look();
+    if (this.#options.looks ?? true) return await this.#look();
+    this.#fields = wallFields({
+      ...{ state: "unknown", listeners: [], listenersTotal: 0, exposedTotal: 0 },
+      faults: [NOT_LOOKED_AT],
+    });
+    this.#options.onReport(this.#fields);
   }
 
   /** Whether services may be served now. */

@@ -73,6 +73,9 @@ export const agentConfig = z.strictObject({
     .optional()
     .describe("Name of this container for events, where it cannot be told from inside"),
   requireWall: toggle().default(false).describe("Serve nothing while others could reach a socket in here"),
+  auditWall: toggle().default(true).describe(
+    "Look every minute what listens here; =false where the network is shared with other programs, as with a host's",
+  ),
   seal: sealMode().prefault("false").describe(
     "Dial and listen nowhere else, by the kernel; =require insists",
   ),
@@ -113,6 +116,9 @@ export const agentConfig = z.strictObject({
   if ((config.gatewayCert === undefined) !== (config.gatewayKey === undefined)) {
     const [given, missing] = config.gatewayKey === undefined ? ["Cert", "key"] : ["Key", "cert"];
     fault(`gateway${given}`, `certificate and key go together: add --gateway-${missing} FILE`);
+  }
+  if (config.requireWall && !config.auditWall) {
+    fault("auditWall", "--require-wall needs the audit: leave out --audit-wall=false, or --require-wall");
   }
   if (config.targetInsecure && config.targetCa !== undefined) {
     fault("targetInsecure", "any certificate is taken, so --target-ca has no effect: keep one");

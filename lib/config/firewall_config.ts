@@ -112,7 +112,7 @@ const data = filePath("DIR").prefault("./netwall-data").describe(
 );
 
 /** How a command finds the gateway that it talks to. `NETWALL_ADMIN_TOKEN` has no flag: others could read it. */
-const connection = {
+export const connection = {
   admin: adminAddress().prefault("127.0.0.1:9090").describe(
     "Admin API of the gateway: HOST:PORT, unix:PATH or a URL",
   ),
@@ -236,6 +236,12 @@ export const eventsConfig = z.strictObject({
     ),
     effect: choice("allow", "alert", "prevent").optional().describe("Only with this effect"),
     verdict: choice("forwarded", "audited", "dropped").optional().describe("Only with this verdict"),
+    severity: choice("info", "warning", "critical").optional().describe("Only of this severity"),
+    host: name("NAME").optional().describe(
+      "Only where an end claims to be this: hostname, or name or id of its container",
+    ),
+    text: word("TEXT", /^[^\p{Cc}]{1,256}$/u, "write up to 256 characters").optional()
+      .describe("Only with this in the message, the path or a name"),
     limit: count({ min: 1, max: ROWS_MAX }).prefault(50).describe("How many, the newest ones"),
     long: toggle().default(false).describe("Print all of a line: what agents claim, what is known, the rule"),
     json: toggle().default(false).describe("Print one JSON object in a line"),

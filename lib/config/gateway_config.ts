@@ -275,6 +275,11 @@ export const quickstartConfig = z.strictObject({
     .meta({ positional: true }),
   http: listenAddress(false).prefault("127.0.0.1:8080").describe("Address for HTTP from visitors"),
   admin: apiAddress,
+  ...flagsOnly({
+    sampleTraffic: toggle().default(true).describe(
+      "Let visitors come to the sample, and strangers after a while",
+    ),
+  }),
 }).superRefine(({ target }, context) => {
   if (target === undefined || !isRawTarget(target)) return;
   const message = "this tries out HTTP: write http://HOST:PORT; raw services need a gateway with --tcp";

@@ -7,16 +7,23 @@ import { chmodSync, rmSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { fileAdmin } from "../admin/access.ts";
 import { adminApp, type AdminOptions } from "../admin/api.ts";
 import { LiveStream } from "../admin/live_stream.ts";
+import { loadPage } from "../admin/page_files.ts";
+import { pageLink } from "../admin/page_command.ts";
+import type { AdminRole } from "../auth/admin_token.ts";
 import { Attempts } from "../auth/attempts.ts";
 import { loadOrCreateAdminToken } from "../auth/key_store.ts";
+import { Sessions } from "../auth/sessions.ts";
 import type { SigningKey } from "../auth/token.ts";
 import type { Revocations } from "../auth/token_list.ts";
+import { parseAdminAddress } from "../config/admin_address.ts";
 import { type ListenAt, listenFault, removeStale } from "../http/visitor_server.ts";
 import type { Logger } from "../log.ts";
 import { runtimeName, runtimeVersion } from "../runtime/runtime.ts";
 import type { RunningFirewall } from "./open_firewall.ts";
+import { GatewayTraffic, type GatewayTrafficOptions } from "./traffic_control.ts";
 
 /** Connections to the admin listener at once. */
 const CONNECTIONS_MAX = 256;
@@ -29,10 +36,20 @@ export interface AdminApp {
   fetch(request: Request, connection: unknown): Response | Promise<Response>;
 }
 
-export interface AdminListener {
+/** An address that is served. */
+export interface Served {
   /** `HOST:PORT` or `unix:PATH`. */
   readonly address: string;
   close(): void;
+}
+
+export interface AdminListener extends Served {
+  /**
+   * A link that opens the page once, within ten minutes, as the holder of the token in the file.
+   *
+   * @returns `undefined` on a unix socket, which no browser can open.
+   */
+  oneTimeLink(role: AdminRole): string | undefined;
 }
 
 /** What the admin app is made from. */
@@ -42,18 +59,28 @@ export interface OpenAdminOptions extends Pick<AdminOptions, "metrics" | "regist
   readonly revocations: Revocations;
   readonly firewall: RunningFirewall | undefined;
   readonly log: Logger;
+  /** Without it nothing is shown of the traffic. */
+  readonly traffic?: Pick<GatewayTrafficOptions, "traffic" | "inner">;
 }
 
 /** Opens the admin listener with its app. @throws {ListenFault} When the address cannot be had. */
 export async function openAdmin(at: ListenAt, options: OpenAdminOptions): Promise<AdminListener> {
-  const { dataDir, key, revocations, firewall, log, ...rest } = options;
+  const { dataDir, key, revocations, firewall, log, traffic, ...rest } = options;
   const live = firewall && new LiveStream(firewall.control);
+  const sessions = new Sessions();
   const app = adminApp({
     ...rest,
+    ...(traffic === undefined ? {} : {
+      traffic: new GatewayTraffic({
+        ...{ ...traffic, log, registry: rest.registry, store: firewall?.control.store },
+      }),
+    }),
     token: loadOrCreateAdminToken(dataDir),
     tokens: { dataDir, onRevoked: () => revocations.poll() },
     signed: { key, isRevoked: (id) => revocations.has(id) },
     attempts: new Attempts(),
+    sessions,
+    page: loadPage(),
     onGuess: (peer, failures) => firewall?.refusedToken("admin", peer, "unknown", failures),
     runtime: `${runtimeName} ${runtimeVersion}`,
     onFault: (error) => log.error("fault", { error }),
@@ -66,8 +93,14 @@ export async function openAdmin(at: ListenAt, options: OpenAdminOptions): Promis
   });
   return {
     address: listener.address,
+    oneTimeLink(role): string | undefined {
+      const place = parseAdminAddress(listener.address);
+      const made = place.kind === "unix" ? "tooManyLinks" : sessions.makeCode(fileAdmin(), role);
+      return place.kind === "unix" || made === "tooManyLinks" ? undefined : pageLink(place, made.code);
+    },
     close(): void {
       live?.close();
+      traffic?.traffic.close();
       listener.close();
     },
   };
@@ -77,7 +110,7 @@ export async function openAdmin(at: ListenAt, options: OpenAdminOptions): Promis
 export async function listenAdmin(
   app: AdminApp,
   at: ListenAt,
-): Promise<AdminListener> {
+): Promise<Served> {
   const listener = getRequestListener((request, connection) => app.fetch(request, connection), {
     overrideGlobalObjects: false,
   });

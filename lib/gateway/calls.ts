@@ -104,7 +104,12 @@ export class Calls {
     }
     if (kind === "http") {
       const inside = { caller, from, service };
-      return inner.take(stream, open, inside, (facts) => record(connectionEnd(facts)));
+      return inner.take(
+        stream,
+        open,
+        inside,
+        (facts) => record({ ...connectionEnd(facts), carriesHttp: true }),
+      );
     }
     const head = encodeFields(["caller", caller.name, "namespace", caller.namespace]);
     let tried: Attachment | undefined;

@@ -18,6 +18,7 @@ import { encodeFields } from "../wire/head.ts";
 import { DENIED, type Firewall } from "./firewall.ts";
 import { connectionEnds } from "./flows.ts";
 import type { Passage } from "./passage.ts";
+import type { TrafficWatch } from "./traffic_watch.ts";
 
 /** A connection of a visitor that came in at a door. */
 export interface Incoming {
@@ -48,6 +49,8 @@ export interface ConnectionRecord {
   readonly destination?: string;
   /** What was judged of it. */
   readonly passage?: Passage | undefined;
+  /** Its bytes are requests, which are recorded one by one. */
+  readonly carriesHttp?: boolean;
 }
 
 export interface ConnectionsOptions {
@@ -59,6 +62,8 @@ export interface ConnectionsOptions {
   readonly idleTimeoutMs: number;
   /** Judges every connection; without, none is. */
   readonly firewall?: Firewall | undefined;
+  /** What people see of the traffic. */
+  readonly traffic?: TrafficWatch | undefined;
 }
 
 /** How long an agent may take to dial. It has a limit of its own, which is shorter; this one is for those that lie. */
@@ -109,8 +114,10 @@ export class Connections {
 
   /** Writes down how a connection ended: metrics, and a line in the log. */
   record(record: ConnectionRecord): void {
-    const { metrics, log, logAccess } = this.#options;
-    const { direction, service, failure, inBytes, outBytes, startMs, passage, ...rest } = record;
+    const { metrics, log, logAccess, traffic } = this.#options;
+    const { direction, service, failure, inBytes, outBytes, startMs, passage, carriesHttp: _, ...rest } =
+      record;
+    traffic?.connection(record);
     if (passage !== undefined) {
       const ok = failure === undefined || passage.open !== undefined;
       this.#options.firewall!.end(passage, { ok, inBytes, outBytes });

@@ -20,6 +20,7 @@ import { type Direction, DIRECTIONS, type Flow, type Group, type Verdict } from 
 import type { FlowBook } from "../policy/flow_book.ts";
 import type { Learner } from "../policy/learner.ts";
 import { type RateLimiter, sourceKeyOf } from "../policy/rate_limit.ts";
+import type { RuleHits } from "../policy/rule_hits.ts";
 import type { Attachment } from "../routing/registry.ts";
 import { limitNotice, noticeOf, refusalNotice, unservedNotice } from "./notice.ts";
 import type { Passage, PassageEnd, PassageEnds } from "./passage.ts";
@@ -30,6 +31,7 @@ export interface FirewallParts {
   readonly flows: FlowBook;
   readonly events: EventLog;
   readonly limiter: RateLimiter;
+  readonly hits: RuleHits;
   /** Milliseconds since 1970. */
   nowMs(): number;
 }
@@ -64,7 +66,7 @@ export class Firewall {
   constructor(parts: FirewallParts, policy: PolicyInForce) {
     this.#parts = parts;
     this.#policy = policy;
-    parts.limiter.update(policy.compiled.document.spec.rateLimits, parts.nowMs());
+    this.#follow(policy);
   }
 
   get policy(): PolicyInForce {
@@ -103,11 +105,12 @@ export class Firewall {
       ended: false,
     };
     this.#verdicts.get(ends.flow.direction)![judgement.verdict]++;
+    this.#parts.hits.note(judgement, nowMs);
     this.#tell(passage, nowMs, DENIED_STATUS);
     if (judgement.verdict === "dropped") {
       passage.ended = true;
       edges.note(ends.flow, judgement, NOTHING, nowMs);
-      this.#count(passage, nowMs);
+      this.#count(passage, NOTHING, nowMs);
     } else {
       this.#live.add(passage);
     }
@@ -165,7 +168,7 @@ export class Firewall {
     if (passage.event !== undefined && end.status !== undefined) {
       this.#parts.events.answered(passage.event.id, passage.request?.id ?? "", end.status);
     }
-    this.#count(passage, nowMs);
+    this.#count(passage, end, nowMs);
   }
 
   /** Whether the source has to wait; counts the request or connection. */
@@ -204,8 +207,15 @@ export class Firewall {
   /** Puts another policy in force. @returns How many that were open it denies: they are cut off. */
   replace(policy: PolicyInForce): number {
     this.#policy = policy;
-    this.#parts.limiter.update(policy.compiled.document.spec.rateLimits, this.#parts.nowMs());
+    this.#follow(policy);
     return this.rejudge();
+  }
+
+  /** What is counted by rules and limits follows the policy. */
+  #follow({ compiled: { document: { spec } } }: PolicyInForce): void {
+    const { limiter, hits, nowMs } = this.#parts;
+    limiter.update(spec.rateLimits, nowMs());
+    hits.update(spec.rules);
   }
 
   /** Judges all that is open again: after a change of the policy or the model, or when a rule has expired. */
@@ -222,6 +232,7 @@ export class Firewall {
     const judgement = this.#policy.compiled.judge(passage.flow, this.#parts.learner, nowMs);
     // Also when it passes as before: one that passes by a rule now, and no more by learning, must teach nothing.
     passage.judgement = judgement;
+    this.#parts.hits.noteAgain(before, judgement, nowMs);
     if (judgement.effect === before.effect) return false;
     passage.open?.judged(judgement, nowMs);
     if (judgement.verdict !== "forwarded") this.#tell(passage, nowMs);
@@ -245,8 +256,8 @@ export class Firewall {
     return direction !== "egress" && destination.kind === "service" && learns(destination.group);
   }
 
-  #count({ flow, judgement, route }: Passage, nowMs: number): void {
-    this.#parts.flows.note(flow, judgement, judgement.sourceName, route, nowMs);
+  #count({ flow, judgement, route }: Passage, { inBytes, outBytes }: PassageEnd, nowMs: number): void {
+    this.#parts.flows.note(flow, judgement, judgement.sourceName, route, nowMs, inBytes + outBytes);
   }
 
   /**

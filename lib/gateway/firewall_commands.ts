@@ -248,7 +248,7 @@ export function exitOf(error: AdminClientError): ExitCode {
   return error.code === "invalid" ? EXIT.usage : EXIT.failed;
 }
 
-function clientOf({ admin, adminTokenFile, data }: Connection): AdminClient {
+export function clientOf({ admin, adminTokenFile, data }: Connection): AdminClient {
   const environment = process.env["NETWALL_ADMIN_TOKEN"];
   return new AdminClient({
     place: admin,

@@ -9,13 +9,15 @@ import {
   type Applied,
   type BanView,
   ControlError,
+  type EdgeWindow,
   type FirewallControl,
   type GroupView,
   type StreamMessage,
 } from "../admin/control.ts";
 import type { Bans } from "../policy/bans.ts";
-import type { PolicyDocument, PolicyMode, PolicyRule } from "../policy/document.ts";
+import type { ModelEdge, PolicyDocument, PolicyMode, PolicyRule } from "../policy/document.ts";
 import type { EdgeBook } from "../policy/edge_book.ts";
+import { type EdgeTraffic, firstHourMs, weekOf } from "../policy/edge_traffic.ts";
 import { CompiledPolicy } from "../policy/engine.ts";
 import { type Direction, DIRECTIONS, type Group, parseGroupId } from "../policy/flow.ts";
 import type { Learner } from "../policy/learner.ts";
@@ -24,6 +26,7 @@ import { lintPolicy } from "../policy/policy_lint.ts";
 import type { EdgeRecord } from "../policy/record.ts";
 import { simulate, type SimulationReport } from "../policy/simulate.ts";
 import type { RateLimiter } from "../policy/rate_limit.ts";
+import type { RuleHits, RuleHitsView } from "../policy/rule_hits.ts";
 import type { Registry } from "../routing/registry.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 import { allowingRule } from "./allowing_rule.ts";
@@ -45,6 +48,7 @@ export interface ControlParts {
   readonly edges: EdgeBook;
   readonly bans: Bans;
   readonly limiter: RateLimiter;
+  readonly hits: RuleHits;
   readonly registry: Registry;
   unrecorded(): number;
   storeFault(): string | undefined;
@@ -119,8 +123,28 @@ export class GatewayControl implements FirewallControl {
     return groupViews(registry.all(), edges.ends(), learner.progress(), firewall.policy.compiled);
   }
 
+  groupModel(id: string): ModelEdge[] {
+    const found = this.#parts.learner.edgesOf(id);
+    if (found.length > 0 || this.groups().some((group) => group.id === id)) return found;
+    throw new ControlError(`There is no group ${id}: no agent of it was seen yet`, "notFound");
+  }
+
   edges(): EdgeRecord[] {
     return this.#parts.edges.list();
+  }
+
+  edgeTraffic(id: string, window: EdgeWindow): EdgeTraffic {
+    const nowMs = this.#parts.nowMs();
+    const hour = this.#parts.edges.minutes(id, nowMs);
+    if (hour === undefined) {
+      throw new ControlError("There is no such edge: it may have made room for others", "notFound");
+    }
+    if (window === "1h") return hour;
+    return weekOf(this.#keeper.read((store) => store.edgeHours(id, firstHourMs(nowMs))), nowMs);
+  }
+
+  ruleHits(): RuleHitsView {
+    return this.#parts.hits.view();
   }
 
   warningsOf(document: PolicyDocument): string[] {

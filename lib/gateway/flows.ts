@@ -6,6 +6,7 @@
 import type { Visit } from "../http/visit.ts";
 import type { Flow, Source } from "../policy/flow.ts";
 import type { Attachment } from "../routing/registry.ts";
+import type { BodyTap } from "../traffic/recordings.ts";
 import type { Passage, PassageEnds } from "./passage.ts";
 
 /** A visit as the gateway goes on with it. */
@@ -14,6 +15,10 @@ export interface GatewayVisit extends Visit {
   readonly caller: Attachment | undefined;
   /** What was judged of it, once there was somebody to forward it to. */
   passage: Passage | undefined;
+  /** Its bodies, while they are recorded. */
+  bodies?: BodyTap | undefined;
+  /** The id of the request that it repeats. */
+  readonly replayOf?: string | undefined;
 }
 
 /** A request: it goes to whoever takes it. */

@@ -7,8 +7,9 @@ import type { GatewayConfig } from "../config/gateway_config.ts";
 import { forward } from "../http/forward.ts";
 import type { Deniable, ForwardFacts } from "../http/forward_options.ts";
 import { forwardUpgrade } from "../http/forward_upgrade.ts";
-import type { Visit } from "../http/visit.ts";
 import type { Session } from "../mux/session.ts";
+import type { GatewayVisit } from "./flows.ts";
+import type { Outcomes } from "./outcome.ts";
 
 /**
  * Settles when the exchange is over. Never rejects.
@@ -19,10 +20,13 @@ import type { Session } from "../mux/session.ts";
  */
 export function forwardVisit(
   session: Session,
-  visit: Visit,
+  visit: GatewayVisit,
   head: Uint8Array,
   protocols: string | undefined,
-  limits: GatewayConfig["limits"],
+  { config: { limits }, outcomes: { traffic } }: {
+    readonly config: Pick<GatewayConfig, "limits">;
+    readonly outcomes: Pick<Outcomes, "traffic">;
+  },
   onBegin?: (exchange: Deniable) => void,
 ): Promise<ForwardFacts> {
   const { incoming, outgoing, upgrade } = visit.arrival;
@@ -41,6 +45,7 @@ export function forwardVisit(
   }
   return forward({
     ...{ ...shared, incoming, outgoing: outgoing!, hasBody },
+    tap: traffic.tap(visit),
     bodyBytesMax: limits.bodyBytesMax,
     idleTimeoutMs: limits.idleTimeout,
   });

@@ -9,6 +9,7 @@ import type { RequestIds } from "../http/visit.ts";
 import type { Arrival } from "../http/visitor_server.ts";
 import type { Attachment } from "../routing/registry.ts";
 import type { GatewayVisit } from "./flows.ts";
+import type { DoorCall } from "./inner_door.ts";
 
 export interface IdentifyOptions {
   readonly trusted: TrustedProxies;
@@ -37,7 +38,10 @@ export function identify(options: IdentifyOptions, arrival: Arrival, peer: Peer)
     return undefined;
   }
   const { caller } = peer;
-  const made = { arrival, reading, id, caller, startMs: performance.now(), service: "", passage: undefined };
+  const made = {
+    ...{ arrival, reading, id, caller, startMs: performance.now(), service: "", passage: undefined },
+    bodies: undefined,
+  };
   if (caller !== undefined) {
     // An agent has no address here, it has a name: an obfuscated identifier. Source: RFC 7239 §6.3.
     const visitor = { peer: `_${caller.agent}`, trusted: false, scheme: "http" as const };
@@ -50,4 +54,21 @@ export function identify(options: IdentifyOptions, arrival: Arrival, peer: Peer)
     scheme: peer.secure ? "https" as const : "http" as const,
   };
   return { ...made, visitor, address };
+}
+
+/** The same for what came by the inner door: its service is known, and so is who sends it. */
+export function identifyCall(
+  options: IdentifyOptions,
+  arrival: Arrival,
+  call: DoorCall,
+): GatewayVisit | undefined {
+  const isReplay = "replayOf" in call;
+  const { address, secure } = isReplay ? call : { address: "", secure: false };
+  const caller = call.from === undefined ? {} : { caller: call.from };
+  const visit = identify(options, arrival, { address, secure, ...caller });
+  if (visit === undefined) return undefined;
+  visit.service = call.service;
+  if (!isReplay) return visit;
+  call.onVisit(visit.id);
+  return { ...visit, replayOf: call.replayOf };
 }

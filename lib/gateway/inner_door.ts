@@ -1,6 +1,7 @@
 /**
  * Calls between containers to a service of HTTP: the raw connection of the caller becomes requests, which take the
- * same road as those of visitors. So the same reading, limits and failures hold for them.
+ * same road as those of visitors. So the same reading, limits and failures hold for them. Requests that an operator
+ * sends once more come by this door too.
  *
  * The HTTP server must be a socket away, see lib/tls/front.ts: it listens on loopback from the first call on, and
  * answers only connections that this door has made.
@@ -25,18 +26,35 @@ export interface InnerCall {
   readonly service: string;
 }
 
+/** A request that is sent once more, in the name of whoever sent it. */
+export interface ReplayCall {
+  /** The id of that request. */
+  readonly replayOf: string;
+  readonly service: string;
+  /** The visitor's address; empty when an agent called. */
+  readonly address: string;
+  /** It came over TLS. */
+  readonly secure: boolean;
+  readonly from: Attachment | undefined;
+  /** Told the id that it has as a request of its own. */
+  onVisit(id: string): void;
+}
+
+/** What a connection by this door is for. */
+export type DoorCall = InnerCall | ReplayCall;
+
 /** The listener is in this process: when it has not taken a connection by then, it never will. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
 export class InnerDoor {
   readonly #server: VisitorServer;
-  readonly #calls = new LoopbackOrigins<InnerCall>();
+  readonly #calls = new LoopbackOrigins<DoorCall>();
   #opening: Promise<number> | undefined;
 
   /** @param onRequest A request that came by this door. */
   constructor(
     limits: Omit<VisitorServerOptions, "onArrival">,
-    onRequest: (arrival: Arrival, call: InnerCall) => void,
+    onRequest: (arrival: Arrival, call: DoorCall) => void,
   ) {
     this.#server = new VisitorServer({
       ...limits,
@@ -62,11 +80,12 @@ export class InnerDoor {
       ...{ stream, open, address: "the inner door", onDone },
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       idleTimeoutMs: 0,
-      connect: (onRead) => this.#connect(call, onRead),
+      connect: (onRead) => this.connect(call, onRead),
     });
   }
 
-  async #connect(call: InnerCall, onRead: (chunk: Uint8Array) => boolean): Promise<Socket> {
+  /** Makes a connection by this door. @param onRead See lib/runtime/connect_tcp.ts. */
+  async connect(call: DoorCall, onRead: (chunk: Uint8Array) => boolean): Promise<Socket> {
     const socket = connectTcp({ host: INNER_HOST, port: await this.open() }, onRead);
     return await new Promise((resolve, reject) => {
       let port = 0;

@@ -1,14 +1,19 @@
 /**
- * What is read from the store before anything is judged: the policy, the staged one, and the model.
+ * What is read from the store before anything is judged: the policy, the staged one, the model, and how often each rule
+ * has decided.
  *
  * @module
  */
 import { defaultPolicy, type PolicyDocument, policySchema } from "../policy/document.ts";
 import type { Learner } from "../policy/learner.ts";
 import { ModelError } from "../policy/model_text.ts";
+import { RuleHits } from "../policy/rule_hits.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
 import { MODEL_STATE, STAGED_STATE } from "./policy_keeper.ts";
 import { FirewallFault } from "./sinks.ts";
+
+/** The name under which is stored how often each rule has decided. */
+export const HITS_STATE = "rule-hits";
 
 /** The newest policy, or a first one. */
 export function loadPolicy(store: Store, nowMs: number): PolicyVersion {
@@ -44,4 +49,11 @@ export function loadModel(store: Store, learner: Learner): void {
       `Cannot use the learned model in the store: ${error.message}. Move netwall.db away to learn anew`,
     );
   }
+}
+
+/** How often each rule has decided so far; what cannot be read begins anew, as no verdict hangs on it. */
+export function loadHits(store: Store, nowMs: number): RuleHits {
+  const hits = new RuleHits(nowMs);
+  hits.restore(store.state(HITS_STATE) ?? "");
+  return hits;
 }

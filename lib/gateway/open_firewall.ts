@@ -20,6 +20,7 @@ import { CompiledPolicy } from "../policy/engine.ts";
 import { FlowBook, FLOWS_PER_HOUR_MAX } from "../policy/flow_book.ts";
 import { Learner } from "../policy/learner.ts";
 import { RateLimiter } from "../policy/rate_limit.ts";
+import { RuleHits } from "../policy/rule_hits.ts";
 import type { Registry } from "../routing/registry.ts";
 import { openSqliteStore } from "../store/sqlite_store.ts";
 import type { PolicyVersion, Store } from "../store/store.ts";
@@ -27,7 +28,7 @@ import { StoreWriter } from "../store/store_writer.ts";
 import { Firewall } from "./firewall.ts";
 import { GatewayControl, NETWALL } from "./firewall_control.ts";
 import { EventCounts, totalsOf } from "./firewall_totals.ts";
-import { loadModel, loadPolicy, loadStaged } from "./load_policy.ts";
+import { HITS_STATE, loadHits, loadModel, loadPolicy, loadStaged } from "./load_policy.ts";
 import { Paced } from "./paced.ts";
 import { SaturationWatch } from "./saturation.ts";
 import { MODEL_STATE, PolicyKeeper } from "./policy_keeper.ts";
@@ -90,6 +91,7 @@ class OpenedFirewall implements RunningFirewall {
   readonly #learner: Learner;
   readonly #edges: EdgeBook;
   readonly #flows = new FlowBook();
+  readonly #hits: RuleHits;
   readonly #events: EventLog;
   readonly #counts = new EventCounts();
   readonly #sinks: EventSink[];
@@ -124,9 +126,10 @@ class OpenedFirewall implements RunningFirewall {
     const staged = loadStaged(store);
     const bans = new Bans();
     const limiter = new RateLimiter(bans);
-    const [learner, edges] = [this.#learner, this.#edges];
+    this.#hits = loadHits(store, nowMs());
+    const [learner, edges, hits] = [this.#learner, this.#edges, this.#hits];
     this.firewall = new Firewall(
-      { learner, edges, flows: this.#flows, events: this.#events, limiter, nowMs },
+      { learner, edges, flows: this.#flows, events: this.#events, limiter, hits, nowMs },
       { version: version.version, compiled: new CompiledPolicy(version.document) },
     );
     this.#saturation = new SaturationWatch(this.firewall, learner);
@@ -140,7 +143,7 @@ class OpenedFirewall implements RunningFirewall {
       staged,
     );
     this.control = new GatewayControl({
-      ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, limiter, nowMs },
+      ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, limiter, hits, nowMs },
       save: () => this.#save(),
       saveModel: () => this.#saveModel(),
       unrecorded: () => Object.values(this.#writer.unrecorded).reduce((sum, count) => sum + count, 0),
@@ -238,6 +241,7 @@ class OpenedFirewall implements RunningFirewall {
 
   #saveModel(): void {
     this.#writer.state(MODEL_STATE, this.#learner.snapshot());
+    if (this.#hits.isChanged) this.#writer.state(HITS_STATE, this.#hits.snapshot());
   }
 
   /** Writes down all that waits, so that what is asked of the store next is complete. */

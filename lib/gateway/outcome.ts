@@ -1,5 +1,6 @@
 /**
- * How a request ended: the answer that the gateway gives itself, the metrics, and the line in the log.
+ * How a request ended: the answer that the gateway gives itself, the metrics, the traffic that people see, and the
+ * line in the log.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
 import { problem } from "../admin/problem.ts";
 import { judgedFields } from "./connections.ts";
 import type { GatewayVisit as Visit } from "./flows.ts";
+import { type RequestEnd, TrafficWatch } from "./traffic_watch.ts";
 
 /** How soon a visitor may try again when no agent is there. */
 const RETRY_AFTER_SECONDS = 2;
@@ -25,6 +27,8 @@ export interface OutcomesOptions {
 }
 
 export class Outcomes {
+  /** What is kept of it for people to see. */
+  readonly traffic = new TrafficWatch();
   readonly #metrics: GatewayMetrics;
   readonly #log: Logger;
   readonly #logAccess: boolean;
@@ -40,14 +44,14 @@ export class Outcomes {
     const { status, detail } = fault;
     writeAnswer(arrival, problem({ status, detail, requestId, page: false }), true);
     this.#metrics.request("", status, 0, 0, 0);
+    this.traffic.unreadable(status);
     this.#log.debug("refused", { requestId, status, detail });
   }
 
   /** The gateway says no by itself. */
   refuse(visit: Visit, status: number, detail: string, extra: string[] = []): void {
-    this.#metrics.request(visit.service, status, secondsOf(visit), 0, 0);
-    this.#answer(visit, status, detail, undefined, extra);
-    this.#access(visit, status, 0, 0);
+    const fields = this.#answer(visit, status, detail, undefined, extra);
+    this.#end(visit, { status, fields, failure: undefined, requestBytes: 0, responseBytes: 0 });
   }
 
   /**
@@ -62,9 +66,8 @@ export class Outcomes {
     if (failure !== "destination_not_found") this.#warn(visit, failure, logged, false);
     if (failure === "connection_limit_reached") this.#metrics.dropped("streams");
     this.#metrics.failure(visit.service, failure);
-    this.#metrics.request(visit.service, status, secondsOf(visit), 0, 0);
-    this.#answer(visit, status, detail, failure, []);
-    this.#access(visit, status, 0, 0);
+    const fields = this.#answer(visit, status, detail, failure, []);
+    this.#end(visit, { status, fields, failure, requestBytes: 0, responseBytes: 0 });
   }
 
   /** A request did not reach its target, and is tried on another link. */
@@ -75,7 +78,7 @@ export class Outcomes {
 
   /** A request that was forwarded is over. The visitor is answered if it has no answer yet. */
   record(visit: Visit, facts: ForwardFacts): void {
-    const { failure, status, requestBytes, responseBytes } = facts;
+    const { failure, status } = facts;
     if (failure !== undefined && failure !== "visitor_left") {
       const detail = facts.detail || failureDetail(failure);
       if (status === 0 && facts.tooLarge) {
@@ -86,7 +89,13 @@ export class Outcomes {
       this.#warn(visit, failure, detail, true);
       this.#metrics.failure(visit.service, failure);
     }
+    this.#end(visit, facts);
+  }
+
+  #end(visit: Visit, end: RequestEnd): void {
+    const { status, requestBytes, responseBytes } = end;
     this.#metrics.request(visit.service, status, secondsOf(visit), requestBytes, responseBytes);
+    this.traffic.request(visit, end);
     this.#access(visit, status, requestBytes, responseBytes);
   }
 
@@ -101,7 +110,7 @@ export class Outcomes {
     detail: string,
     proxyError: string | undefined,
     extra: string[],
-  ): void {
+  ): readonly string[] {
     const answer = problem({
       status,
       detail,
@@ -112,6 +121,7 @@ export class Outcomes {
     });
     answer.fields.push(...extra);
     writeAnswer(visit.arrival, answer);
+    return answer.fields;
   }
 
   #access(visit: Visit, status: number, requestBytes: number, responseBytes: number): void {

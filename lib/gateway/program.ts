@@ -31,6 +31,7 @@ import { AdminClientError } from "../admin/client_error.ts";
 import { print } from "../admin/print.ts";
 import { listTokens, mint, revokeTokens } from "../admin/token_commands.ts";
 import { exitOf, FIREWALL_COMMAND_SPECS, firewallCommands } from "./firewall_commands.ts";
+import { PAGE_COMMAND_SPEC, pageCommand } from "./page_command.ts";
 
 const SERVE = {
   name: "serve",
@@ -74,6 +75,7 @@ export const GATEWAY_PROGRAM: ProgramSpec = {
       options: tokenRevokeConfig,
       examples: ["netwall-gateway token revoke web-1"],
     },
+    PAGE_COMMAND_SPEC,
     ...FIREWALL_COMMAND_SPECS,
     {
       name: "quickstart",
@@ -139,4 +141,4 @@ export function explainGatewayError(error: unknown): { message: string; code: Ex
 }
 
 /** The commands that run beside a gateway, or ask one. */
-export const COMMANDS = { ...TOKEN_COMMANDS, ...FIREWALL_COMMANDS };
+export const COMMANDS = { ...TOKEN_COMMANDS, page: pageCommand(loadCommand), ...FIREWALL_COMMANDS };

@@ -19,6 +19,8 @@ import { readResponse } from "./response_fields.ts";
 import { INFORMATIONAL_MAX } from "./response_parser.ts";
 import { passableTrailers, trailerPairs } from "./trailers.ts";
 
+const NO_FIELDS: readonly string[] = [];
+
 /** Forwards a request and settles when the exchange is over, whatever became of it. Never rejects. */
 export function forward(options: ForwardOptions): Promise<ForwardFacts> {
   return new Promise((resolve) => {
@@ -38,6 +40,7 @@ class Forwarding implements StreamSink, Deniable {
   #lastByteMs = 0;
   #settled = false;
   #status = 0;
+  #fields: readonly string[] = NO_FIELDS;
   #informational = 0;
   #requestBytes = 0;
   #responseBytes = 0;
@@ -89,10 +92,12 @@ class Forwarding implements StreamSink, Deniable {
       this.#stream!.reset("cancelled", "The request body is too large");
       return this.#fail("http_request_error", "The request body is too large", true);
     }
+    this.#options.tap?.onRequestBytes(chunk);
     if (!this.#stream!.write(chunk, true)) this.#incoming.pause();
   };
 
   readonly #onBodyEnd = (): void => {
+    this.#options.tap?.onRequestEnd();
     const { rawTrailers } = this.#incoming;
     this.#stream!.end(rawTrailers.length === 0 ? rawTrailers : passableTrailers(rawTrailers));
     this.#awaitAnswer();
@@ -138,6 +143,7 @@ class Forwarding implements StreamSink, Deniable {
       return this.#refuse(`The answer has a head that cannot be written: ${(error as Error).message}`);
     }
     this.#status = answer.status;
+    this.#fields = answer.fields;
     if (body.length > 0 || end) this.onData(body, end);
     else this.#outgoing.flushHeaders();
   }
@@ -149,6 +155,7 @@ class Forwarding implements StreamSink, Deniable {
     this.#lastByteMs = performance.now();
     this.#remainingBytes -= bytes;
     if (this.#remainingBytes < 0) return this.#cut("More bytes came than the answer declared");
+    this.#options.tap?.onResponseBytes(chunk);
     if (end) return this.#end(chunk);
     if (bytes === 0) return;
     if (this.#outgoing.write(chunk) && !this.#awaitsDrain) return this.#stream!.consumed(bytes);
@@ -246,6 +253,7 @@ class Forwarding implements StreamSink, Deniable {
     }
     this.#resolve({
       status: this.#status,
+      fields: this.#fields,
       failure,
       detail,
       requestBytes: this.#requestBytes,

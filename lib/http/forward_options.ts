@@ -24,6 +24,16 @@ export interface ForwardOptions {
   idleTimeoutMs: number;
   /** Told what ends the exchange from outside. */
   onBegin?: ((exchange: Deniable) => void) | undefined;
+  /** Hears the bodies as they pass. */
+  tap?: ForwardTap | undefined;
+}
+
+/** Hears the bodies of an exchange. Chunks are valid during the call only. */
+export interface ForwardTap {
+  onRequestBytes(chunk: Uint8Array): void;
+  /** The request is whole. */
+  onRequestEnd(): void;
+  onResponseBytes(chunk: Uint8Array): void;
 }
 
 /** An exchange that is under way. */
@@ -38,6 +48,8 @@ export interface Deniable {
 export interface ForwardFacts {
   /** The status that the visitor got, or 0 when the head was not sent. */
   status: number;
+  /** The fields of the answer, flat, as the visitor got them; empty when the head was not sent. Not to be changed. */
+  fields: readonly string[];
   failure: Failure | undefined;
   /** For the log: what the agent or the session said. */
   detail: string;

@@ -53,6 +53,7 @@ class UpgradeForwarding implements StreamSink, Deniable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settled = false;
   #status = 0;
+  #fields: readonly string[] = [];
   #informational = 0;
   #remainingBytes = Infinity;
   #requestBytes = 0;
@@ -121,6 +122,7 @@ class UpgradeForwarding implements StreamSink, Deniable {
       if (answer.bodyBytes >= 0) this.#remainingBytes = answer.bodyBytes;
     }
     this.#status = head.status;
+    this.#fields = answer.fields;
     this.#socket.write(Buffer.from(formatHead(answer), "latin1"));
     if (head.status === 101) this.#splice();
     else if (this.#options.upgrade) this.#stream!.end();
@@ -217,6 +219,7 @@ class UpgradeForwarding implements StreamSink, Deniable {
     // The "error" listener stays: a socket may fail after the exchange, and nobody else listens.
     this.#resolve({
       status: this.#status,
+      fields: this.#fields,
       failure,
       detail,
       requestBytes: this.#requestBytes,

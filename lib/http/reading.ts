@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { withoutSessionCookie } from "../session_cookie.ts";
 import { isRequestTarget, isToken, readFraming } from "./fields.ts";
 
 /** A request that may go on. */
@@ -239,6 +240,12 @@ function sortFields(raw: string[]): SortedFields {
       case "x-forwarded-proto":
         forwarded.xForwardedProto = joined(forwarded.xForwardedProto, value);
         continue;
+      case "cookie": {
+        // Nothing behind this gateway may see who is signed in to its page.
+        const others = withoutSessionCookie(value);
+        if (others !== "" || value === "") sorted.fields.push(name, others);
+        continue;
+      }
       case "keep-alive":
       case "proxy-connection":
       case "proxy-authorization":

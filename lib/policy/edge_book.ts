@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { type Edge, newEdge, recordOf } from "./edge.ts";
+import { countBegin, countDropped, countEnd, type Edge, edgeOf, newEdge, recordOf } from "./edge.ts";
+import { type EdgeTraffic, MinuteRing } from "./edge_traffic.ts";
 import { type Ends, EndsMap, endsOf } from "./ends_map.ts";
 import { type Flow, type Judgement, ruleNameOf } from "./flow.ts";
 import type { ModelView } from "./model_view.ts";
@@ -99,9 +100,7 @@ export class EdgeBook {
   note(flow: Flow, judgement: Judgement, outcome: FlowOutcome, nowMs: number): void {
     const edge = this.#enter(flow, judgement, nowMs);
     if (edge === undefined) return;
-    if (!outcome.ok && judgement.verdict !== "dropped") edge.failedCount += 1;
-    edge.inBytes += outcome.inBytes;
-    edge.outBytes += outcome.outBytes;
+    countEnd(edge, outcome, !outcome.ok && judgement.verdict !== "dropped", nowMs);
     this.#changed(edge, this.#judge(edge, flow, judgement), nowMs);
   }
 
@@ -119,16 +118,14 @@ export class EdgeBook {
     return {
       judged: (again, atMs): void => {
         if (!isOpen) return;
-        if (again.verdict === "dropped") edge.droppedCount += 1;
+        if (again.verdict === "dropped") countDropped(edge, atMs);
         this.#changed(edge, this.#judge(edge, flow, again), atMs);
       },
       end: (outcome, atMs): void => {
         if (!isOpen) return;
         isOpen = false;
         edge.open -= 1;
-        if (!outcome.ok) edge.failedCount += 1;
-        edge.inBytes += outcome.inBytes;
-        edge.outBytes += outcome.outBytes;
+        countEnd(edge, outcome, !outcome.ok, atMs);
         this.#changed(edge, false, atMs);
       },
     };
@@ -142,6 +139,12 @@ export class EdgeBook {
   /** All edges, in no order. */
   list(): EdgeRecord[] {
     return this.#edges().map((edge) => this.#record(edge));
+  }
+
+  /** The last hour of an edge, since the process began; `undefined` when there is no such edge. */
+  minutes(id: string, nowMs: number): EdgeTraffic | undefined {
+    const edge = this.#edges().find((each) => each.id === id);
+    return edge && (edge.minutes ?? new MinuteRing()).read(nowMs);
   }
 
   /** The edges that changed after the one with this `seq`, in its order. */
@@ -168,7 +171,7 @@ export class EdgeBook {
       this.#seq = Math.max(this.#seq, record.seq);
       const source = this.#bySource.get(record.source);
       if (this.#size >= this.#edgesMax || (source?.size ?? 0) >= this.#edgesPerSourceMax) continue;
-      this.#add({ ...record, open: 0, isStale: false, toldMs: -Infinity });
+      this.#add(edgeOf(record));
     }
   }
 
@@ -190,8 +193,7 @@ export class EdgeBook {
       this.#unrecorded += 1;
       return undefined;
     }
-    edge.count += 1;
-    if (judgement.verdict === "dropped") edge.droppedCount += 1;
+    countBegin(edge, judgement.verdict === "dropped", nowMs);
     return edge;
   }
 

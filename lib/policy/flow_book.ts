@@ -56,11 +56,12 @@ export interface FlowBookOptions {
   readonly mergedPerSourceMax?: number;
 }
 
-/** One sum. `count` is what the writer has not taken yet. */
-interface Sum extends Omit<FlowRecord, keyof Ends | "hourMs" | "count"> {
+/** One sum. `count` and `bytes` are what the writer has not taken yet. */
+interface Sum extends Omit<FlowRecord, keyof Ends | "hourMs" | "count" | "bytes"> {
   readonly ends: Ends;
   readonly hourMs: number;
   count: number;
+  bytes: number;
 }
 
 /** The sums of one edge. */
@@ -124,8 +125,16 @@ export class FlowBook {
    *
    * @param sourceName The id of the source's group, or the name of its network.
    * @param route The route as it is known; anything for a raw connection.
+   * @param bytes Both ways together.
    */
-  note(flow: Flow, judgement: Judgement, sourceName: string, route: string, nowMs: number): void {
+  note(
+    flow: Flow,
+    judgement: Judgement,
+    sourceName: string,
+    route: string,
+    nowMs: number,
+    bytes: number = 0,
+  ): void {
     // A clock that is set back begins an hour anew, which the store adds to the one it has.
     if (!(nowMs >= this.#hourMs && nowMs < this.#hourMs + HOUR_MS)) this.#turn(nowMs);
     const edge = this.#edges.get(flow, sourceName);
@@ -137,14 +146,16 @@ export class FlowBook {
     }
     if (counted.count === 0) this.#dirty.push(counted);
     counted.count += 1;
+    counted.bytes += bytes;
   }
 
   /** What was added since it was last taken, at most `max` records; the oldest hour first. */
   takeDirty(max: number): FlowRecord[] {
     return this.#dirty.splice(0, max).map((sum) => {
-      const { ends, count, hourMs, ...facts } = sum;
+      const { ends, count, bytes, hourMs, ...facts } = sum;
       sum.count = 0;
-      return { ...ends, hourMs, ...facts, count };
+      sum.bytes = 0;
+      return { ...ends, hourMs, ...facts, count, bytes };
     });
   }
 
@@ -212,6 +223,7 @@ export class FlowBook {
       contentType: ownCopy(http.contentType),
       verdict,
       count: 0,
+      bytes: 0,
     };
     const sums = edge.byRoute.get(sum.route);
     if (sums === undefined) edge.byRoute.set(sum.route, [sum]);
@@ -228,7 +240,8 @@ export class FlowBook {
     if (known !== undefined) return known;
     const nothing = { method: "", httpHost: "", route: "", path: "", contentType: "" };
     const address = addressOf(flow);
-    const sum: Sum = { ends: edge.ends, hourMs: this.#hourMs, address, ...nothing, verdict, count: 0 };
+    const { ends } = edge;
+    const sum: Sum = { ends, hourMs: this.#hourMs, address, ...nothing, verdict, count: 0, bytes: 0 };
     edge.merged.set(verdict, sum);
     share.merged += 1;
     this.#mergedSize += 1;

@@ -242,6 +242,14 @@ export class Learner implements ModelView {
     return writeEdges(this.#edges);
   }
 
+  /** The same of one group: the edges at whose one end it is, or at both. */
+  edgesOf(groupId: string): ModelEdge[] {
+    return writeEdges(
+      this.#edges,
+      ({ source, destination }) => source === groupId || destination === groupId,
+    );
+  }
+
   /**
    * Puts a model in the place of this one. What was counted is forgotten.
    *

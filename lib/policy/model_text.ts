@@ -67,9 +67,18 @@ function written(edge: LearnedEdge): { edge: ModelEdge; operations: Operation[] 
   };
 }
 
-/** All edges in a fixed order, so that two exports of one model are the same text. */
-export function writeEdges(edges: ModelEdges): ModelEdge[] {
-  return [...edges.all()].sort((a, b) => a.key < b.key ? -1 : 1).map((it) => written(it).edge);
+/**
+ * Edges in a fixed order, so that two exports of one model are the same text.
+ *
+ * @param isWanted Which. @default all
+ */
+export function writeEdges(
+  edges: ModelEdges,
+  isWanted: (ends: EdgeEnds) => boolean = () => true,
+): ModelEdge[] {
+  return [...edges.all()].filter(({ ends }) => isWanted(ends)).sort((a, b) => a.key < b.key ? -1 : 1).map((
+    it,
+  ) => written(it).edge);
 }
 
 /**

@@ -58,5 +58,6 @@ export const flowRecordSchema = z.object({
   contentType: z.string(),
   verdict,
   count: z.int(),
+  bytes: z.number().describe("Both ways together"),
 });
 export type FlowRecord = z.output<typeof flowRecordSchema>;

@@ -6,8 +6,10 @@
  * @module
  */
 import type { NetwallEvent } from "../events/event.ts";
+import { edgeId } from "../policy/edge.ts";
+import { type EdgeHour, HOURS_MAX } from "../policy/edge_traffic.ts";
 import type { EdgeRecord, FlowRecord } from "../policy/record.ts";
-import { eventMatches, flowKey, pageLimit } from "./query.ts";
+import { eventMatches, flowKey, flowSum, pageLimit } from "./query.ts";
 import {
   type AuditEntry,
   AUDITS_STORED_MAX,
@@ -98,7 +100,7 @@ export class MemoryStore implements Store {
     for (const flow of flows.map(copyOf)) {
       const key = flowKey(flow);
       const known = this.#flows.get(key);
-      this.#flows.set(key, known === undefined ? flow : { ...known, count: known.count + flow.count });
+      this.#flows.set(key, known === undefined ? flow : flowSum(known, flow));
     }
     forgetOldest(this.#flows, EVENTS_MAX);
   }
@@ -107,6 +109,21 @@ export class MemoryStore implements Store {
     this.#check();
     return [...this.#flows.values()].filter(({ hourMs }) => hourMs >= sinceMs)
       .toSorted((a, b) => b.hourMs - a.hourMs).slice(0, limit).map(copyOf);
+  }
+
+  edgeHours(edge: string, fromMs: number): EdgeHour[] {
+    this.#check();
+    const hours = new Map<number, EdgeHour>();
+    for (const flow of this.#flows.values()) {
+      const { hourMs, count, bytes, verdict } = flow;
+      if (hourMs < fromMs || hourMs >= fromMs + HOURS_MAX * HOUR_MS || edgeId(flow) !== edge) continue;
+      const hour = hours.get(hourMs) ?? { hourMs, count: 0, droppedCount: 0, bytes: 0 };
+      hours.set(hourMs, {
+        ...{ hourMs, count: hour.count + count, bytes: hour.bytes + bytes },
+        droppedCount: hour.droppedCount + (verdict === "dropped" ? count : 0),
+      });
+    }
+    return [...hours.values()].toSorted((a, b) => a.hourMs - b.hourMs);
   }
 
   addPolicy(added: Omit<PolicyVersion, "version">): PolicyVersion {

@@ -5,6 +5,7 @@
  */
 import type { EventEnd, NetwallEvent } from "../events/event.ts";
 import type { FlowRecord } from "../policy/record.ts";
+import { holdsText, isOnHost } from "./event_text.ts";
 import { type EventQuery, PAGE_MAX } from "./store.ts";
 
 /** @throws {RangeError} Not from 1 to `PAGE_MAX`: a bug of the caller, who checks what comes from outside. */
@@ -16,7 +17,7 @@ export function pageLimit(limit: number): number {
 }
 
 /** Questions with one answer in an event. */
-export const EQUAL_FIELDS = ["type", "effect", "verdict", "direction"] as const;
+export const EQUAL_FIELDS = ["type", "severity", "effect", "verdict", "direction"] as const;
 /** Questions that either end may answer. */
 export const END_FIELDS = ["namespace", "image", "service"] as const;
 
@@ -33,7 +34,14 @@ export function eventMatches(event: NetwallEvent, query: EventQuery): boolean {
     END_FIELDS.every((field) => {
       const value = query[field];
       return value === undefined || of(source, value, field) || of(destination, value, field);
-    });
+    }) &&
+    (query.host === undefined || isOnHost(event, query.host)) &&
+    (query.q === undefined || holdsText(event, query.q));
+}
+
+/** Whether a query is about what is in the event itself, and in no column. */
+export function isOfText({ host, q }: EventQuery): boolean {
+  return host !== undefined || q !== undefined;
 }
 
 /** What stands between an image and its version. */
@@ -46,6 +54,11 @@ function isImage(reference: string | undefined, image: string): boolean {
 
 /** All that must be equal for two records to be added up, in one text. */
 export function flowKey(flow: FlowRecord): string {
-  const { count: _count, path: _path, address: _address, ...same } = flow;
+  const { count: _count, bytes: _bytes, path: _path, address: _address, ...same } = flow;
   return JSON.stringify(Object.entries(same).toSorted(([a], [b]) => a < b ? -1 : 1));
+}
+
+/** Two equal records as one. */
+export function flowSum(first: FlowRecord, other: FlowRecord): FlowRecord {
+  return { ...first, count: first.count + other.count, bytes: first.bytes + other.bytes };
 }

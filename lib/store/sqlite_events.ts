@@ -5,7 +5,8 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { NetwallEvent } from "../events/event.ts";
-import { END_FIELDS, EQUAL_FIELDS, pageLimit, VERSION_SIGNS } from "./query.ts";
+import { sureRun } from "./event_text.ts";
+import { END_FIELDS, EQUAL_FIELDS, eventMatches, isOfText, pageLimit, VERSION_SIGNS } from "./query.ts";
 import type { EventQuery, Page } from "./store.ts";
 
 type Value = string | number | null;
@@ -16,6 +17,7 @@ const COLUMNS = [
   "seq",
   "time",
   "type",
+  "severity",
   "effect",
   "verdict",
   "direction",
@@ -36,6 +38,7 @@ function rowOf(event: NetwallEvent): Value[] {
     event.seq,
     event.time,
     event.type,
+    event.severity,
     event.effect,
     event.verdict,
     event.direction ?? null,
@@ -137,15 +140,34 @@ export class SqliteEvents {
     }
     // One more than asked for tells whether there is a next page.
     const narrow = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-    const rows = this.#database.prepare(
-      `SELECT json FROM (SELECT place, id FROM events ${narrow} ORDER BY id DESC LIMIT ?) AS found
-       CROSS JOIN event_bodies USING (place) ORDER BY id DESC`,
-    ).all(...values, limit + 1);
-    const items = rows.slice(0, limit).map(eventOf);
+    const found = isOfText(query)
+      ? this.#readBodies(query, narrow, values, limit + 1)
+      : this.#database.prepare(
+        `SELECT json FROM (SELECT place, id FROM events ${narrow} ORDER BY id DESC LIMIT ?) AS found
+         CROSS JOIN event_bodies USING (place) ORDER BY id DESC`,
+      ).all(...values, limit + 1).map(eventOf);
+    const items = found.slice(0, limit);
     const last = items.at(-1);
-    if (rows.length > limit && last !== undefined) return { items, next: last.id };
+    if (found.length > limit && last !== undefined) return { items, next: last.id };
     // It was not looked any further: where to go on is where that was.
     return floor === undefined ? { items } : { items, next: floor };
+  }
+
+  /** Walks the bodies too: those without a sure run of what is looked for are passed over, the others read. */
+  #readBodies(query: EventQuery, narrow: string, values: readonly Value[], countMax: number): NetwallEvent[] {
+    const runs = [query.q, query.host].map((text) => sureRun(text ?? "")).filter((run) => run !== "");
+    const sure = runs.map(() => "instr(lower(json), ?) > 0").join(" AND ");
+    const rows = this.#database.prepare(
+      `SELECT json FROM (SELECT place, id FROM events ${narrow} ORDER BY id DESC) AS found
+       CROSS JOIN event_bodies USING (place) ${sure === "" ? "" : `WHERE ${sure}`} ORDER BY id DESC`,
+    ).iterate(...values, ...runs);
+    const found: NetwallEvent[] = [];
+    for (const row of rows) {
+      const event = eventOf(row);
+      if (eventMatches(event, query)) found.push(event);
+      if (found.length >= countMax) break;
+    }
+    return found;
   }
 
   /** The id of the last event that is looked at; `undefined` when there are fewer. */

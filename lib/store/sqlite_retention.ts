@@ -11,6 +11,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { SqliteEvents } from "./sqlite_events.ts";
+import type { SqliteFlows } from "./sqlite_flows.ts";
 import { integerOf } from "./sqlite_schema.ts";
 import { EDGES_STORED_MAX, PRUNE_SLICE, type Retention } from "./store.ts";
 
@@ -24,20 +25,16 @@ const ROOM_SHARE = 1 / 16;
 export class SqliteRetention {
   readonly #database: DatabaseSync;
   readonly #events: SqliteEvents;
+  readonly #flows: SqliteFlows;
   readonly #pageBytes: number;
-  readonly #oldestFlow: StatementSync;
-  readonly #dropFlows: StatementSync;
   readonly #countEdges: StatementSync;
   readonly #dropEdges: StatementSync;
 
-  constructor(database: DatabaseSync, events: SqliteEvents) {
+  constructor(database: DatabaseSync, events: SqliteEvents, flows: SqliteFlows) {
     this.#database = database;
     this.#events = events;
+    this.#flows = flows;
     this.#pageBytes = integerOf(database, "page_size");
-    this.#oldestFlow = database.prepare("SELECT min(hour) AS hour FROM flows");
-    this.#dropFlows = database.prepare(
-      "DELETE FROM flows WHERE place IN (SELECT place FROM flows WHERE hour <= ? ORDER BY hour LIMIT ?)",
-    );
     this.#countEdges = database.prepare("SELECT count(*) AS count FROM edges");
     this.#dropEdges = database.prepare(
       "DELETE FROM edges WHERE id IN (SELECT id FROM edges ORDER BY last_seen LIMIT ?)",
@@ -46,8 +43,8 @@ export class SqliteRetention {
 
   /** Deletes what is too old; only when nothing is, what is too much. @returns How many rows went. */
   deleteSlice({ beforeMs, bytesMax }: Retention): number {
-    const old = this.#events.deleteBefore(beforeMs, PRUNE_SLICE) + this.#deleteFlows(beforeMs - HOUR_MS) +
-      this.#deleteEdges();
+    const old = this.#events.deleteBefore(beforeMs, PRUNE_SLICE) +
+      this.#flows.deleteUntil(beforeMs - HOUR_MS, PRUNE_SLICE) + this.#deleteEdges();
     return old > 0 || this.#liveBytes() <= targetBytes(bytesMax) ? old : this.#deleteOldest();
   }
 
@@ -67,17 +64,12 @@ export class SqliteRetention {
 
   /** Events and flows grow alike under a flood, so the older of the two goes first. */
   #deleteOldest(): number {
-    const hourMs = Number(this.#oldestFlow.get()?.["hour"] ?? Infinity);
+    const hourMs = this.#flows.oldestMs();
     if (this.#events.oldestMs() <= hourMs + HOUR_MS) {
       const count = this.#events.deleteBefore(Infinity, PRUNE_SLICE);
       if (count > 0) return count;
     }
-    return this.#deleteFlows(hourMs);
-  }
-
-  /** Deletes flows of hours that began at a time or before. */
-  #deleteFlows(hourMs: number): number {
-    return Number(this.#dropFlows.run(hourMs, PRUNE_SLICE).changes);
+    return this.#flows.deleteUntil(hourMs, PRUNE_SLICE);
   }
 
   #deleteEdges(): number {

@@ -8,14 +8,15 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { NetwallEvent } from "../events/event.ts";
 import { policySchema } from "../policy/document.ts";
+import type { EdgeHour } from "../policy/edge_traffic.ts";
 import type { EdgeRecord, FlowRecord } from "../policy/record.ts";
-import { flowKey, pageLimit } from "./query.ts";
+import { pageLimit } from "./query.ts";
 import { SqliteEvents } from "./sqlite_events.ts";
+import { SqliteFlows } from "./sqlite_flows.ts";
 import { BUSY_MS, openDatabase, storeError } from "./sqlite_open.ts";
 import { SqliteRetention } from "./sqlite_retention.ts";
 import { rollBack } from "./sqlite_schema.ts";
@@ -55,6 +56,7 @@ class SqliteStore implements Store {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #events: SqliteEvents;
+  readonly #flows: SqliteFlows;
   /** By their text: all but those of events are few and short. */
   readonly #statements = new Map<string, StatementSync>();
   readonly #retention: SqliteRetention;
@@ -66,7 +68,8 @@ class SqliteStore implements Store {
     this.#path = path;
     this.#database = database;
     this.#events = new SqliteEvents(database);
-    this.#retention = new SqliteRetention(database, this.#events);
+    this.#flows = new SqliteFlows(database);
+    this.#retention = new SqliteRetention(database, this.#events, this.#flows);
     this.#inode = inodeOf(path);
   }
 
@@ -104,24 +107,15 @@ class SqliteStore implements Store {
   }
 
   addFlows(flows: readonly FlowRecord[]): void {
-    const sql = `INSERT INTO flows (hour, key, count, json) VALUES (?, ?, ?, ?)
-      ON CONFLICT (hour, key) DO UPDATE SET count = count + excluded.count`;
-    this.#write(() => {
-      for (const flow of flows) {
-        const key = createHash("sha256").update(flowKey(flow)).digest("base64url");
-        this.#sql(sql).run(flow.hourMs, key, flow.count, JSON.stringify(flow));
-      }
-    });
+    this.#write(() => this.#flows.add(flows));
   }
 
   flows(sinceMs: number, limit: number): FlowRecord[] {
-    const sql = "SELECT count, json FROM flows WHERE hour >= ? ORDER BY hour DESC, key LIMIT ?";
-    return this.#read(() =>
-      this.#sql(sql).all(sinceMs, limit).map((row) => ({
-        ...parsed<FlowRecord>(row),
-        count: Number(row["count"]),
-      }))
-    );
+    return this.#read(() => this.#flows.list(sinceMs, limit));
+  }
+
+  edgeHours(edge: string, fromMs: number): EdgeHour[] {
+    return this.#read(() => this.#flows.edgeHours(edge, fromMs));
   }
 
   addPolicy({ document, ...head }: Omit<PolicyVersion, "version">): PolicyVersion {

@@ -10,6 +10,7 @@
  */
 import type { EventType, NetwallEvent } from "../events/event.ts";
 import type { PolicyDocument } from "../policy/document.ts";
+import type { EdgeHour } from "../policy/edge_traffic.ts";
 import type { EdgeRecord, FlowRecord } from "../policy/record.ts";
 
 /**
@@ -43,6 +44,7 @@ export interface EventQuery {
   /** The last time of the event is before this. */
   readonly untilMs?: number;
   readonly type?: EventType;
+  readonly severity?: NetwallEvent["severity"];
   /** Of either end, as the two below. */
   /** With its tag or digest, or without. */
   readonly image?: string;
@@ -54,6 +56,10 @@ export interface EventQuery {
   readonly effect?: NetwallEvent["effect"];
   readonly verdict?: NetwallEvent["verdict"];
   readonly direction?: NetwallEvent["direction"];
+  /** What either end claims to be: its hostname, the name of its container, or its id or the first 12 signs of it. */
+  readonly host?: string;
+  /** Is in the message, the path or a name. In this one and `host` the case of ASCII letters does not count. */
+  readonly q?: string;
   /** Only events before this one, by id: the next page. */
   readonly before?: string;
   /** From 1 to `PAGE_MAX`. */
@@ -125,10 +131,15 @@ export interface Store {
 
   putEdges(edges: readonly EdgeRecord[]): void;
   edges(): EdgeRecord[];
-  /** Adds to the counts of equal records (all but `count`, `path` and `address`; those of the first one stay). */
+  /** Adds to the sums of equal records (all but `count`, `bytes`, `path` and `address`; the last two of the first stay). */
   addFlows(flows: readonly FlowRecord[]): void;
   /** Newest hour first. */
   flows(sinceMs: number, limit: number): FlowRecord[];
+  /**
+   * The sums of the flows of one edge by the hour, in the `HOURS_MAX` hours from a time on, the oldest first. Hours
+   * without any are left out. When flows are deleted, a sum may go a little before the last flow of its hour.
+   */
+  edgeHours(edgeId: string, fromMs: number): EdgeHour[];
 
   /** @returns It, with its number: one more than the newest. */
   addPolicy(version: Omit<PolicyVersion, "version">): PolicyVersion;

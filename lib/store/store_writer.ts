@@ -10,7 +10,7 @@
 import type { NetwallEvent } from "../events/event.ts";
 import type { EdgeRecord, FlowRecord } from "../policy/record.ts";
 import { EventQueue, EVENTS_QUEUED_MAX } from "./event_queue.ts";
-import { flowKey } from "./query.ts";
+import { flowKey, flowSum } from "./query.ts";
 import { type Clocks, SetClock } from "./set_clock.ts";
 import { type Retention, type Store, type StoreError, storeErrorOf } from "./store.ts";
 
@@ -136,7 +136,7 @@ export class StoreWriter {
   flow(flow: FlowRecord): void {
     const key = flowKey(flow);
     const waiting = this.#flows.get(key);
-    const sum = waiting === undefined ? flow : { ...waiting, count: waiting.count + flow.count };
+    const sum = waiting === undefined ? flow : flowSum(waiting, flow);
     this.#queue("flows", this.#flows, key, sum, RECORDS_QUEUED_MAX);
   }
 

@@ -10,6 +10,11 @@ import { mint } from "../../lib/admin/token_commands.ts";
 import { loadOrCreateKey } from "../../lib/auth/key_store.ts";
 import { type ApiRig, apiRig, json, TOKEN } from "./api_rig.ts";
 
+/** The headers of a request with a token. */
+function bearer(token: string): Headers {
+  return new Headers({ authorization: `Bearer ${token}` });
+}
+
 const rigs: ApiRig[] = [];
 afterEach(() => {
   for (const rig of rigs.splice(0)) rig.close();
@@ -79,7 +84,7 @@ test("a signed token is good until it expires or is revoked", async () => {
 test("what stays open learns that its token no longer holds", async () => {
   const rig = await newRig();
   const isGood = async (token: string): Promise<() => boolean> => {
-    const caller = await identify(rig.options, `Bearer ${token}`, "192.0.2.1");
+    const caller = await identify(rig.options, bearer(token), "192.0.2.1");
     if (caller instanceof ApiFault) throw caller;
     return () => caller.isGood();
   };
@@ -109,7 +114,7 @@ test("the token of an agent never works here", async () => {
 test("without a key no signed token works, and the token of the file does", async () => {
   const rig = await newRig();
   const { signed: _signed, ...bare } = rig.options;
-  const ask = (token: string): Promise<unknown> => identify(bare, `Bearer ${token}`, "192.0.2.1");
+  const ask = (token: string): Promise<unknown> => identify(bare, bearer(token), "192.0.2.1");
   expect(await ask(rig.operator)).toBeInstanceOf(ApiFault);
   expect(await ask(TOKEN)).toMatchObject({ actor: { name: "admin" } });
 });
@@ -119,7 +124,7 @@ test("wrong tokens are counted by peer and then refused for a while; the holder 
   const rig = await newRig();
   const options = { ...rig.options, attempts };
   const ask = async (token: string | undefined, peer = "192.0.2.1"): Promise<number> => {
-    const caller = await identify(options, token && `Bearer ${token}`, peer);
+    const caller = await identify(options, token === undefined ? new Headers() : bearer(token), peer);
     return caller instanceof ApiFault ? caller.status : 200;
   };
   for (const token of ["wrong", `${TOKEN}x`, rig.operator.slice(1)]) expect(await ask(token)).toBe(401);
@@ -132,7 +137,7 @@ test("wrong tokens are counted by peer and then refused for a while; the holder 
   expect(attempts.failures).toHaveLength(length);
   expect(await ask(rig.viewer, "192.0.2.2")).toBe(200);
   expect(attempts.tokensHeld).toEqual([rig.viewer]);
-  const fault = await identify(options, "Bearer wrong", "192.0.2.1");
+  const fault = await identify(options, bearer("wrong"), "192.0.2.1");
   expect(fault).toMatchObject({ status: 429, fields: { "Retry-After": "2" } });
 });
 

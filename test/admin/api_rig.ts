@@ -10,10 +10,12 @@ import { adminApp, type AdminOptions } from "../../lib/admin/api.ts";
 import { LiveStream } from "../../lib/admin/live_stream.ts";
 import { mintAdminToken } from "../../lib/auth/admin_token.ts";
 import { loadOrCreateKey } from "../../lib/auth/key_store.ts";
+import { Sessions } from "../../lib/auth/sessions.ts";
 import { createTokenId } from "../../lib/auth/token.ts";
 import { GatewayMetrics } from "../../lib/metrics/gateway_metrics.ts";
 import { type Attachment, Registry } from "../../lib/routing/registry.ts";
 import { madeAttachment } from "../support/attachment.ts";
+import { type TrafficRig, trafficRig } from "../support/traffic_rig.ts";
 import { FakeFirewall } from "./fake_firewall.ts";
 
 /** The token of the file. */
@@ -24,16 +26,22 @@ export interface ApiRig {
   readonly options: AdminOptions;
   readonly firewall: FakeFirewall;
   readonly live: LiveStream;
+  readonly traffic: TrafficRig;
   readonly dataDir: string;
   readonly viewer: string;
   readonly operator: string;
   /** The id of the viewer's token. */
   readonly viewerId: string;
   readonly revoked: Set<string>;
+  readonly sessions: Sessions;
   /** The clock, which stands until it is set. */
   nowMs: number;
   /** Asks as the holder of a token: the operator's when none is given. */
   ask(path: string, init?: RequestInit & { token?: string | undefined }): Promise<Response>;
+  /** Signs in with a token, as the page does. @returns The Cookie field of the session. */
+  signIn(token?: string): Promise<string>;
+  /** Asks as the page does, by a session. */
+  askBySession(path: string, cookie: string, init?: RequestInit): Promise<Response>;
   close(): void;
 }
 
@@ -81,14 +89,22 @@ export async function apiRig(change: Partial<AdminOptions> = {}): Promise<ApiRig
   const minted = async (name: string, role: "viewer" | "operator", id: string): Promise<string> =>
     await mintAdminToken(key, { id, name, role, issuedAtMs: nowMs, expiresAtMs: nowMs + 3_600_000 });
   const viewerId = createTokenId();
+  const sessions = new Sessions(() => rig.nowMs);
+  const traffic = trafficRig({ registry, store: firewall.store });
   const options: AdminOptions = {
+    traffic: traffic.control,
     ...{ token: TOKEN, metrics: metricsOf(), registry, ready: () => true, firewall, live },
-    ...{ signed: { key, isRevoked: (id) => revoked.has(id) }, tokens: { dataDir }, runtime: "test 1" },
+    ...{
+      signed: { key, isRevoked: (id) => revoked.has(id) },
+      tokens: { dataDir },
+      runtime: "test 1",
+      sessions,
+    },
     ...{ startedAtMs: nowMs, nowMs: () => rig.nowMs, ...change },
   };
   const app = adminApp(options);
   const rig: ApiRig = {
-    ...{ app, options, firewall, live, dataDir, viewerId, revoked, nowMs },
+    ...{ app, options, firewall, live, traffic, dataDir, viewerId, revoked, sessions, nowMs },
     viewer: await minted("vera", "viewer", viewerId),
     operator: await minted("otto", "operator", createTokenId()),
     async ask(path, init = {}): Promise<Response> {
@@ -97,8 +113,19 @@ export async function apiRig(change: Partial<AdminOptions> = {}): Promise<ApiRig
       headers.set("authorization", `Bearer ${token}`);
       return await app.request(path, { ...rest, headers });
     },
+    async signIn(token = rig.operator): Promise<string> {
+      const answer = await rig.askBySession("/api/v1/session", "", json("POST", { token }));
+      return (answer.headers.get("set-cookie") ?? "").split(";")[0]!;
+    },
+    async askBySession(path, cookie, init = {}): Promise<Response> {
+      const headers = new Headers(init.headers);
+      headers.set("x-netwall-page", "1");
+      if (cookie !== "") headers.set("cookie", cookie);
+      return await app.request(path, { ...init, headers });
+    },
     close(): void {
       live.close();
+      traffic.watch.close();
       rmSync(dataDir, { recursive: true });
     },
   };

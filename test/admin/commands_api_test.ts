@@ -10,14 +10,14 @@ import { AdminClient } from "../../lib/admin/client.ts";
 import { type EventsOutput, showEvents } from "../../lib/admin/events_command.ts";
 import { parseAdminAddress } from "../../lib/config/admin_address.ts";
 import type { NetwallEvent } from "../../lib/events/event.ts";
-import { type AdminListener, listenAdmin } from "../../lib/gateway/admin_listener.ts";
+import { listenAdmin, type Served } from "../../lib/gateway/admin_listener.ts";
 import { parsePolicy } from "../../lib/policy/policy_yaml.ts";
 import { type Outcome, runCommand } from "../support/run_command.ts";
 import { type ApiRig, apiRig } from "./api_rig.ts";
 import { eventOf, GROUP } from "./fake_firewall.ts";
 
 let rig: ApiRig;
-let listener: AdminListener;
+let listener: Served;
 beforeEach(async () => {
   rig = await apiRig();
   listener = await listenAdmin(rig.app, { host: "127.0.0.1", port: 0 });

@@ -68,6 +68,10 @@ describe("a list", () => {
       eventOf(2, { type: "unexpectedRequest", direction: "north-south" }),
       eventOf(3, { verdict: "dropped", effect: "prevent" }),
       eventOf(4, { source: other, destination: { kind: "host", name: "evil.example:443" } }),
+      eventOf(5, {
+        ...{ severity: "critical", message: "<b>50%_off</b>" },
+        source: { ...other, claimedHostname: "Box-7", claimedContainerId: "0123456789abcdef" },
+      }),
     ]);
     const cases: [string, number[]][] = [
       ["?type=unexpectedRequest", [2]],
@@ -75,17 +79,45 @@ describe("a list", () => {
       ["?verdict=dropped", [3]],
       ["?effect=prevent&verdict=dropped", [3]],
       ["?effect=prevent&verdict=audited", []],
-      ["?namespace=other", [4]],
+      ["?namespace=other", [5, 4]],
+      ["?severity=critical", [5]],
+      ["?severity=info", []],
+      ["?host=box-7", [5]],
+      ["?host=0123456789ab", [5]],
+      ["?host=0123456789", []],
+      ["?q=EVIL.example", [4]],
+      ["?q=%3CB%3E50%25_", [5]],
+      ["?q=50%25%25", []],
+      ["?q=%25", [5]],
+      ["?q='%20OR%201=1--", []],
+      ["?q=%00", []],
+      ["?q=web%20called&severity=warning&host=box-7", []],
       ["?destination=evil.example:443", [4]],
-      ["?source=other/api", [4]],
-      ["?since=3000", [4, 3]],
-      ["?since=1970-01-01T00:00:03Z", [4, 3]],
-      ["?since=1970-01-01T02:00:03%2B02:00", [4, 3]],
+      ["?source=other/api", [5, 4]],
+      ["?since=3000", [5, 4, 3]],
+      ["?since=1970-01-01T00:00:03Z", [5, 4, 3]],
+      ["?since=1970-01-01T02:00:03%2B02:00", [5, 4, 3]],
       ["?until=3000&since=2000", [2]],
       ["?service=none", []],
     ];
     for (const [query, seqs] of cases) expect([query, await idsOf(rig, query)]).toEqual([query, seqs]);
-    expect(cases).toHaveLength(13);
+    expect(cases).toHaveLength(25);
+  });
+
+  test("a text is looked for through all events, in pieces, and in the files too", async () => {
+    const rig = await rigWith(
+      many(2_500).map((event) =>
+        event.seq % 1_000 === 1 ? { ...event, message: `needle ${event.seq}` } : event
+      ),
+    );
+    expect(await idsOf(rig, "?q=NEEDLE&limit=2")).toEqual([2_001, 1_001]);
+    expect(await idsOf(rig, "?q=needle")).toEqual([2_001, 1_001, 1]);
+    const lines = (await (await rig.ask("/api/v1/events.ndjson?q=needle")).text()).trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).seq)).toEqual([2_001, 1_001, 1]);
+    const rows = (await (await rig.ask("/api/v1/events.csv?q=needle&severity=warning")).text()).trim().split(
+      "\r\n",
+    );
+    expect(rows).toHaveLength(4);
   });
 
   test("a query that cannot be is refused by name: a filter never silently means less", async () => {
@@ -104,6 +136,13 @@ describe("a list", () => {
       ["image=", "image"],
       [`image=${"x".repeat(1025)}`, "image"],
       ["before=%0a", "before"],
+      ["severity=error", "severity"],
+      ["severity=", "severity"],
+      ["host=", "host"],
+      [`host=${"x".repeat(1025)}`, "host"],
+      ["q=", "q"],
+      [`q=${"x".repeat(257)}`, "q"],
+      ["q=a&q=b", "q"],
       ["verdic=dropped", "verdic"],
       ["__proto__=x", "__proto__"],
     ];
@@ -115,7 +154,7 @@ describe("a list", () => {
       // In words, and not in those of the schema.
       expect(JSON.stringify(errors)).not.toMatch(/Unrecognized|Invalid|: expected|pattern/);
     }
-    expect(cases).toHaveLength(22);
+    expect(cases).toHaveLength(29);
   });
 
   test("a store that fails is 503 and says why", async () => {

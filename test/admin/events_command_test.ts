@@ -251,9 +251,19 @@ test("a filter holds for the stream as it does for the list", () => {
     [{ source: "shop/front-end" }, true],
     [{ source: "shop/redis" }, false],
     [{ namespace: "shop", service: "other" }, false],
+    [{ severity: "critical" }, true],
+    [{ severity: "info" }, false],
+    [{ host: "BOX" }, true],
+    [{ host: "bo" }, false],
+    [{ host: "front-end-1" }, true],
+    [{ host: "4f2a9c01b2d3" }, true],
+    [{ host: "4f2a9c01b2d" }, false],
+    [{ text: "CONNECTED to" }, true],
+    [{ text: "6379" }, false],
+    [{ text: "connected", severity: "info" }, false],
   ];
   for (const [filter, wanted] of cases) expect([filter, matches(one, filter)]).toEqual([filter, wanted]);
-  expect(cases).toHaveLength(17);
+  expect(cases).toHaveLength(27);
   expect(ROWS_MAX).toBe(PAGE_MAX);
 });
 
@@ -288,6 +298,14 @@ test("events prints the oldest first, asks for what the flags say, and says when
   expect(Math.abs(Date.now() - 3_600_000 - Date.parse(query.get("since")!))).toBeLessThan(60_000);
   expect([...query.keys()].sort()).toEqual(["effect", "limit", "namespace", "since"]);
   admin.answers.set("GET events", { body: { items: [] } });
+  await run("--severity", "critical", "--host", "4f2a9c01b2d3", "--text", "50% & <b>");
+  const other = new URL(`http://x${admin.asked[1]!.url}`).searchParams;
+  expect([...other].sort()).toEqual([
+    ["host", "4f2a9c01b2d3"],
+    ["limit", "50"],
+    ["q", "50% & <b>"],
+    ["severity", "critical"],
+  ]);
   expect(await run()).toEqual({ code: 0, out: "", err: "netwall-gateway: No event is as asked for\n" });
   expect(await run("--json")).toEqual({ code: 0, out: "", err: "" });
 });

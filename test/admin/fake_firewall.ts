@@ -8,15 +8,23 @@ import {
   type Applied,
   type BanView,
   ControlError,
+  type EdgeWindow,
   type FirewallControl,
   type GroupView,
   type StreamMessage,
 } from "../../lib/admin/control.ts";
 import type { NetwallEvent } from "../../lib/events/event.ts";
-import { defaultPolicy, type PolicyDocument, type PolicyRule } from "../../lib/policy/document.ts";
+import {
+  defaultPolicy,
+  type ModelEdge,
+  type PolicyDocument,
+  type PolicyRule,
+} from "../../lib/policy/document.ts";
+import type { EdgeTraffic } from "../../lib/policy/edge_traffic.ts";
 import type { Direction } from "../../lib/policy/flow.ts";
 import type { Mode } from "../../lib/policy/mode.ts";
 import type { EdgeRecord } from "../../lib/policy/record.ts";
+import type { RuleHitsView } from "../../lib/policy/rule_hits.ts";
 import type { SimulationReport } from "../../lib/policy/simulate.ts";
 import { MemoryStore } from "../../lib/store/memory_store.ts";
 import type { PolicyVersion } from "../../lib/store/store.ts";
@@ -106,8 +114,33 @@ export class FakeFirewall implements FirewallControl {
     }];
   }
 
+  groupModel(group: string): ModelEdge[] {
+    if (group !== GROUP) throw new ControlError(`There is no group ${group}`, "notFound");
+    const ends = { source: "internet", destination: GROUP, service: "web" };
+    return [{
+      ...{ direction: "north-south", ...ends, protocol: "http", operations: ["GET /users/{int}"] },
+      origin: "learned",
+    }];
+  }
+
   edges(): EdgeRecord[] {
     return this.store.edges();
+  }
+
+  edgeTraffic(id: string, window: EdgeWindow): EdgeTraffic {
+    if (!this.edges().some((edge) => edge.id === id)) {
+      throw new ControlError("There is no such edge", "notFound");
+    }
+    const stepMs = window === "1h" ? 60_000 : 3_600_000;
+    return { stepMs, timesMs: [0, stepMs], counts: [3, 4], dropped: [0, 1], bytes: [500, 7] };
+  }
+
+  ruleHits(): RuleHitsView {
+    const none = { count: 0, lastMs: 0 };
+    return {
+      ...{ sinceMs: 1, items: [{ rule: "no-evil", count: 2, lastMs: 5 }] },
+      defaults: { learned: { count: 7, lastMs: 6 }, learning: none, implicit: none },
+    };
   }
 
   warningsOf(): string[] {

@@ -8,7 +8,7 @@ import { JSON_BYTES_MAX } from "../../lib/admin/body.ts";
 import { POLICY_BYTES_MAX } from "../../lib/policy/document.ts";
 import { parsePolicy } from "../../lib/policy/policy_yaml.ts";
 import { type ApiRig, apiRig, json, yaml } from "./api_rig.ts";
-import { GROUP } from "./fake_firewall.ts";
+import { edgeOf, GROUP } from "./fake_firewall.ts";
 
 const POLICY = "apiVersion: netwall/v1\nkind: Policy\nspec:\n  defaultMode: prevent\n";
 
@@ -242,5 +242,50 @@ describe("a body", () => {
     given = 0;
     expect(await send("/api/v1/policy", "application/yaml", { "content-length": "99999999999" })).toBe(413);
     expect(given).toBeLessThanOrEqual(2 * chunk.length);
+  });
+});
+
+describe("figures", () => {
+  test("hits, a group's model and an edge over time are there for whoever looks", async () => {
+    const rig = await newRig();
+    rig.firewall.store.putEdges([edgeOf("a", 1)]);
+    const read = async (path: string): Promise<unknown> =>
+      await (await rig.ask(`/api/v1/${path}`, { token: rig.viewer })).json();
+    expect(await read("policy/hits")).toMatchObject({ items: [{ rule: "no-evil", count: 2, lastMs: 5 }] });
+    expect(await read(`groups/model?group=${encodeURIComponent(GROUP)}`))
+      .toMatchObject({ edges: [{ destination: GROUP, operations: ["GET /users/{int}"] }] });
+    expect(await read("edges/a/traffic")).toMatchObject({ stepMs: 60_000, counts: [3, 4] });
+    expect(await read("edges/a/traffic?window=7d")).toMatchObject({ stepMs: 3_600_000, bytes: [500, 7] });
+  });
+
+  test("what nobody knows is 404, what cannot be is refused by name", async () => {
+    const rig = await newRig();
+    rig.firewall.store.putEdges([edgeOf("a", 1)]);
+    const cases: [string, number][] = [
+      ["groups/model?group=shop/none", 404],
+      ["groups/model?group=shop/%3Cscript%3E", 404],
+      ["groups/model?group=__proto__/x", 404],
+      ["groups/model", 400],
+      ["groups/model?group=", 400],
+      ["groups/model?group=shop", 400],
+      ["groups/model?group=/x", 400],
+      [`groups/model?group=shop/${"x".repeat(600)}`, 400],
+      ["groups/model?group=shop/a&group=shop/b", 400],
+      ["edges/none/traffic", 404],
+      ["edges/%00/traffic", 404],
+      [`edges/${"a".repeat(65)}/traffic`, 404],
+      ["edges/a%2F..%2Fb/traffic", 404],
+      ["edges/a/traffic?window=1d", 400],
+      ["edges/a/traffic?window=", 400],
+      ["edges/a/traffic?window=1h&window=7d", 400],
+      ["edges/a/traffic?since=1", 400],
+      ["policy/hits?rule=a", 400],
+    ];
+    for (const [path, status] of cases) {
+      const answer = await rig.ask(`/api/v1/${path}`);
+      expect([path, answer.status]).toEqual([path, status]);
+      expect(answer.headers.get("content-type")).toBe("application/problem+json");
+    }
+    expect(cases).toHaveLength(18);
   });
 });

@@ -6,7 +6,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { apiRoutes } from "../../lib/admin/routes.ts";
 import type { Route } from "../../lib/admin/route.ts";
-import { type ApiRig, apiRig, json, yaml } from "./api_rig.ts";
+import { type ApiRig, apiRig, json, TOKEN, yaml } from "./api_rig.ts";
+import { bodiesOf, requestFacts } from "../support/traffic_rig.ts";
 import { edgeOf, eventOf, GROUP } from "./fake_firewall.ts";
 
 const POLICY = "apiVersion: netwall/v1\nkind: Policy\nspec:\n  defaultMode: alert\n";
@@ -22,19 +23,34 @@ async function filledRig(): Promise<ApiRig> {
   rigs.push(rig);
   rig.firewall.store.putEvents([eventOf(1), eventOf(2)]);
   rig.firewall.store.putEdges([edgeOf("a", 1)]);
+  const { book, log } = rig.traffic.watch;
+  book.request("web", 200, 1, 1, 1);
+  book.connection("db", true, 1, 1);
+  log.add(requestFacts());
+  const bodies = bodiesOf(log, { request: "a=1", response: '{"token":"x"}' });
+  log.add(requestFacts({ id: "req-2", replayOf: "req-1", bodies }));
   return rig;
+}
+
+function startRecording(rig: ApiRig): Promise<Response> {
+  return rig.ask("/api/v1/recording", json("PUT", { service: "web", minutes: 1 }));
 }
 
 /** A good request for each route; what must be there first is asked for before it. */
 const GOOD: Readonly<
-  Record<string, { path?: string; init?: RequestInit; before?: (rig: ApiRig) => unknown }>
+  Record<
+    string,
+    { path?: string; init?: RequestInit; before?: (rig: ApiRig) => unknown; isBySession?: boolean }
+  >
 > = {
   readStatus: {},
   listLinks: {},
   listGroups: {},
+  readGroupModel: { path: `/api/v1/groups/model?group=${encodeURIComponent(GROUP)}` },
   setGroupMode: { init: json("PUT", { group: GROUP, mode: "prevent", direction: "egress" }) },
   relearnGroup: { init: json("POST", { group: GROUP }) },
   listEdges: {},
+  readEdgeTraffic: { path: "/api/v1/edges/a/traffic?window=7d" },
   listBans: {},
   deleteBan: { path: `/api/v1/bans/${encodeURIComponent("203.0.113.9/a b")}` },
   listAudit: { before: (rig) => rig.ask("/api/v1/policy/staged", yaml("PUT", POLICY)) },
@@ -45,6 +61,7 @@ const GOOD: Readonly<
   allowEvent: { path: `/api/v1/events/${EVENT_ID}/allow` },
   streamEvents: {},
   readPolicy: {},
+  readPolicyHits: {},
   exportPolicy: {},
   applyPolicy: { init: yaml("PUT", POLICY) },
   diffPolicy: { init: yaml("POST", POLICY) },
@@ -58,6 +75,17 @@ const GOOD: Readonly<
   listTokens: { before: (rig) => rig.ask("/api/v1/tokens", json("POST", { name: "web-1", serve: ["web"] })) },
   mintToken: { init: json("POST", { name: "web-1", serve: ["web"], ttlSeconds: 60 }) },
   revokeToken: {},
+  readTraffic: { path: "/api/v1/traffic?window=1h" },
+  listRequests: { path: "/api/v1/requests?limit=1&status=2xx" },
+  readRequest: { path: "/api/v1/requests/req-2" },
+  listRecordings: { before: startRecording },
+  startRecording: { init: json("PUT", { service: "web", minutes: 1 }) },
+  stopRecording: { path: "/api/v1/recording?service=web", before: startRecording },
+  replayRequest: { path: "/api/v1/requests/req-2/replay" },
+  beginSession: { init: json("POST", { token: TOKEN }), isBySession: true },
+  readSession: { isBySession: true },
+  endSession: { isBySession: true },
+  makeSessionCode: { init: json("POST", { role: "viewer" }) },
   describeApi: {},
 };
 
@@ -68,11 +96,20 @@ async function pathOf(route: Route, rig: ApiRig): Promise<string> {
   return `/api/v1/tokens/${(await minted.json()).id}`;
 }
 
+/** Asks by a token, or where the route is about a session by one of it. */
+async function askGood(rig: ApiRig, route: Route, path: string, token = rig.operator): Promise<Response> {
+  const init = { method: route.method.toUpperCase(), ...GOOD[route.id]?.init };
+  if (GOOD[route.id]?.isBySession !== true) return await rig.ask(path, { ...init, token });
+  return await rig.askBySession(path, await rig.signIn(token), init);
+}
+
 const ROUTES = apiRoutes();
+/** Those that ask for a token, or a session that one has begun. */
+const KNOWN = ROUTES.filter(({ role }) => role !== "anyone");
 
 test("every route has a good request here, and no other has", () => {
   expect(ROUTES.map(({ id }) => id).toSorted()).toEqual(Object.keys(GOOD).toSorted());
-  expect(ROUTES).toHaveLength(30);
+  expect(ROUTES.length).toBeGreaterThanOrEqual(34);
 });
 
 describe("a good request", () => {
@@ -81,7 +118,7 @@ describe("a good request", () => {
       const rig = await filledRig();
       await GOOD[route.id]?.before?.(rig);
       const path = await pathOf(route, rig);
-      const answer = await rig.ask(path, { method: route.method.toUpperCase(), ...GOOD[route.id]?.init });
+      const answer = await askGood(rig, route, path);
       const { status, schema, media } = route.answer;
       expect(answer.status).toBe(status ?? (schema === undefined && media === undefined ? 204 : 200));
       expect(answer.headers.get("cache-control")).toBe("no-store");
@@ -101,7 +138,11 @@ describe("a good request", () => {
 });
 
 describe("who may ask", () => {
-  for (const route of ROUTES) {
+  test("only signing in is for anyone", () => {
+    expect(ROUTES.filter((route) => !KNOWN.includes(route)).map(({ id }) => id)).toEqual(["beginSession"]);
+  });
+
+  for (const route of KNOWN) {
     test(`${route.id} is for ${route.role}s`, async () => {
       const rig = await filledRig();
       await GOOD[route.id]?.before?.(rig);
@@ -110,7 +151,7 @@ describe("who may ask", () => {
       const bare = await rig.app.request(path, init);
       expect([bare.status, bare.headers.get("www-authenticate")]).toEqual([401, 'Bearer realm="netwall"']);
       expect((await rig.ask(path, { ...init, token: `${rig.operator.slice(0, -2)}xx` })).status).toBe(401);
-      const asViewer = await rig.ask(path, { ...init, token: rig.viewer });
+      const asViewer = await askGood(rig, route, path, rig.viewer);
       if (route.role === "operator") {
         expect(asViewer.status).toBe(403);
         expect(asViewer.headers.get("content-type")).toBe("application/problem+json");
@@ -118,7 +159,7 @@ describe("who may ask", () => {
       } else expect(asViewer.status).toBeLessThan(300);
       await asViewer.body?.cancel().catch(() => undefined);
       if (route.role === "operator") {
-        const asOperator = await rig.ask(path, init);
+        const asOperator = await askGood(rig, route, path);
         expect(asOperator.status).toBeLessThan(300);
         await asOperator.body?.cancel();
       }
@@ -127,7 +168,8 @@ describe("who may ask", () => {
 
   test("what changes something is never a viewer's", () => {
     const faults = ROUTES.filter(({ method, role }) => method !== "get" && role !== "operator");
-    expect(faults.map(({ id }) => id)).toEqual([]);
+    // Their own sessions, which change nothing of the gateway.
+    expect(faults.map(({ id }) => id)).toEqual(["beginSession", "endSession", "makeSessionCode"]);
   });
 
   test("what a viewer was refused has not happened", async () => {
@@ -169,7 +211,11 @@ describe("the description", () => {
       seen.push(operation.operationId);
       expect(operation.operationId).toBe(route.id);
       expect(operation.summary.length).toBeGreaterThan(5);
-      expect(operation.security).toEqual([{ bearer: [route.role] }]);
+      expect(operation.security).toEqual(
+        route.role === "anyone"
+          ? [{ page: [] }]
+          : [{ bearer: [route.role] }, { session: [route.role], page: [] }],
+      );
       const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
       const declared = operation.parameters.filter((it: { in: string }) => it.in === "path");
       expect(declared.map((it: { name: string }) => it.name)).toEqual(inPath);
@@ -190,6 +236,16 @@ describe("the description", () => {
     const operations = Object.values(paths).flatMap((path) => Object.keys(path as object));
     expect(operations).toHaveLength(ROUTES.length);
     expect(components.securitySchemes.bearer).toEqual({ type: "http", scheme: "bearer" });
+    expect(components.securitySchemes.session).toEqual({
+      type: "apiKey",
+      in: "cookie",
+      name: "netwall_session",
+    });
+    expect(components.securitySchemes.page).toMatchObject({
+      type: "apiKey",
+      in: "header",
+      name: "X-Netwall-Page",
+    });
   });
 
   test("every reference resolves, and every schema is referred to", async () => {

@@ -73,7 +73,14 @@ function examine({ options, ...plan }: Setup): Promise<DoctorReport> {
   return runDoctor({
     plan: {
       ...{ gateways: [], services: [], reach: [], token: { value: tokenWith() }, tls: { value: {} } },
-      ...{ targetCa: { value: "" }, targetInsecure: false, seal: "off", requireWall: false, ...plan },
+      ...{
+        targetCa: { value: "" },
+        targetInsecure: false,
+        seal: "off",
+        requireWall: false,
+        auditWall: true,
+        ...plan,
+      },
     },
     env: {},
     sealStatus: () => ({ kind: "sealed", detail: "the kernel can" }),
@@ -710,6 +717,8 @@ describe("the place", () => {
     const required = await examine({ requireWall: true, options: { audit } });
     expectOnlyFault(required, /^wall$/, /tcp 0\.0\.0\.0:8080 nginx$/, /127\.0\.0\.1 or stop it/);
     expect(only(await examine({ options: { audit } }), /^wall$/).status).toBe("warn");
+    expect(only(await examine({ auditWall: false, options: { audit } }), /^wall$/))
+      .toMatchObject({ status: "ok", detail: "not looked at: --audit-wall=false" });
     const unknown = { audit: (): WallFact => ({ state: "unknown", listeners: [], faults: ["no /proc"] }) };
     expectOnlyFault(
       await examine({ requireWall: true, options: unknown }),

@@ -121,6 +121,19 @@ describe("WallWatch", () => {
     free.watch.stop();
   });
 
+  test("a wall that is not looked at is told as unknown once, and is no news for the log", async () => {
+    const { watch, reports, timers, looks, lines } = watching(["broken"], { looks: false });
+    expect(watch.mayServe).toBe(true);
+    await watch.start();
+    await watch.serving;
+    expect(reports.map((fields) => parseWallFields(fields))).toEqual([
+      { state: "unknown", listeners: 0, exposed: [], faults: ["not looked at: --audit-wall=false"] },
+    ]);
+    expect(watch.fields).toEqual(reports[0]!);
+    expect([looks(), timers.waits, lines]).toEqual([0, [], []]);
+    watch.stop();
+  });
+
   test("tells each look to the gateways, in fields that they take", async () => {
     const { watch, reports, timers } = watching(["broken", "whole", "unknown"]);
     await watch.start();

@@ -195,6 +195,11 @@ test("what the commands take by default, and what they refuse", () => {
     [policyApplyConfig, { file: "f", stage: true, "if-version": "2" }, /^ifVersion: a staged policy/],
     [eventsConfig, { effect: "block" }, /^effect: /],
     [eventsConfig, { limit: "0" }, /^limit: /],
+    [eventsConfig, { severity: "crit" }, /^severity: /],
+    [eventsConfig, { host: "" }, /^host: /],
+    [eventsConfig, { text: "" }, /^text: /],
+    [eventsConfig, { text: "x".repeat(257) }, /^text: .*256/],
+    [eventsConfig, { text: "a\nb" }, /^text: /],
     [eventsConfig, { source: "a\u0007" }, /^source: /],
     [eventsConfig, { since: "yesterday" }, /^since: /],
     [groupsConfig, { admin: "ws://x" }, /^admin: /],
@@ -206,7 +211,7 @@ test("what the commands take by default, and what they refuse", () => {
       message.test(faults) ? faults : String(message),
     ]);
   }
-  expect(cases).toHaveLength(28);
+  expect(cases).toHaveLength(33);
 });
 
 test("only what finds the gateway has a name in the environment", () => {

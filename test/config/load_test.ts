@@ -200,7 +200,7 @@ describe("raw connections, calls and the seal", () => {
   test("of an agent are off by default, and each source can turn them on", () => {
     const config = agentOf({});
     expect([config.reach, config.egress, config.proxyProtocol]).toEqual([[], undefined, []]);
-    expect([config.requireWall, config.seal]).toEqual([false, "off"]);
+    expect([config.requireWall, config.auditWall, config.seal]).toEqual([false, true, "off"]);
     const flags = {
       serve: ["db=tcp://localhost:5432", "web=http://localhost:3000"],
       "proxy-protocol": ["db=v2"],
@@ -228,6 +228,20 @@ describe("raw connections, calls and the seal", () => {
     expect(byEnv.proxyProtocol).toEqual([{ service: "db", version: 1 }]);
     expect(byEnv.reach.map(({ service }) => service)).toEqual(["a", "b"]);
     expect([byEnv.egress, byEnv.requireWall]).toEqual([{ kind: "tcp", host: "127.0.0.1", port: 3128 }, true]);
+  });
+
+  test("a wall that is not looked at cannot be required", () => {
+    const serve = ["web=http://localhost:3000"];
+    for (const flags of [{ serve, "audit-wall": "false" }, { serve, "audit-wall": false }]) {
+      expect(agentOf({ flags }).auditWall).toBe(false);
+    }
+    expect(agentOf({ flags: { serve }, env: { NETWALL_AUDIT_WALL: "0" } }).auditWall).toBe(false);
+    expect(faultsOf(agentConfig, {
+      env: { NETWALL_TOKEN: "x", NETWALL_GATEWAY: "wss://g" },
+      flags: { serve, "require-wall": true, "audit-wall": false },
+    })).toMatchObject([{
+      message: "--require-wall needs the audit: leave out --audit-wall=false, or --require-wall",
+    }]);
   });
 
   test("an agent that only calls need not serve, and any port may be picked twice", () => {

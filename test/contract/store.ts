@@ -7,6 +7,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { NetwallEvent } from "../../lib/events/event.ts";
 import { defaultPolicy, policySchema } from "../../lib/policy/document.ts";
+import { edgeId } from "../../lib/policy/edge.ts";
+import { HOURS_MAX } from "../../lib/policy/edge_traffic.ts";
 import type { EdgeRecord, FlowRecord } from "../../lib/policy/record.ts";
 import { eventMatches } from "../../lib/store/query.ts";
 import {
@@ -89,6 +91,7 @@ export function flowAt(hourMs: number, changes: Partial<FlowRecord> = {}): FlowR
     contentType: "",
     verdict: "forwarded",
     count: 1,
+    bytes: 0,
     ...changes,
   };
 }
@@ -177,9 +180,17 @@ function eventTests(open: () => Store): void {
     expect(walk({ limit: 9, effect: "prevent", looksMax: 10 })).toEqual([[22], [], [3]]);
     expect(walk({ limit: 1, effect: "prevent", looksMax: 25 }).flat()).toEqual([22, 3]);
     expect(walk({ limit: 9, type: "modelStable", looksMax: 7 }).flat()).toEqual([]);
+    // The same where the events themselves are read, and found by half only.
+    expect(walk({ limit: 9, effect: "prevent", q: "USER-DB", looksMax: 10 })).toEqual([[22], [], [3]]);
+    expect(walk({ limit: 1, effect: "prevent", q: "user-db", looksMax: 25 }).flat()).toEqual([22, 3]);
+    expect(walk({ limit: 9, q: "severity", looksMax: 7 })).toEqual([[], [], [], []]);
+    expect(walk({ limit: 9, host: "user-db", looksMax: 25 })).toEqual([[], []]);
     const all = Array.from({ length: 25 }, (_, index) => 25 - index);
     for (const looksMax of [1, 2, 3, 24, 25, 26]) {
-      for (const limit of [1, 4, 30]) expect(walk({ limit, looksMax }).flat()).toEqual(all);
+      for (const limit of [1, 4, 30]) {
+        expect(walk({ limit, looksMax }).flat()).toEqual(all);
+        expect(walk({ limit, looksMax, q: "connected" }).flat()).toEqual(all);
+      }
     }
   });
 
@@ -250,16 +261,45 @@ const endArbitrary = fc.record({
   namespace: choice("n1", "n2"),
   image: choice("i1", "i2"),
   service: choice("s1", "s2"),
+  claimedHostname: choice("Box-1", "box-2", "n\u00c9"),
+  claimedContainerName: choice("front-1", "BOX-1"),
+  claimedContainerId: choice("4f2a9c01b2d3e4f5", "4f2a9c01b2d3ffff"),
 }, { requiredKeys: ["kind", "name"] });
+/** Signs that JSON, SQL or LIKE take for their own, and letters whose case is not ASCII's. */
+const WORDS = [
+  "Alpha",
+  "alp",
+  "%",
+  "_",
+  "\\",
+  '"',
+  "'",
+  "n",
+  "\n",
+  "\u0000",
+  "\u00c9",
+  "\u00e9",
+  "\u{1f4a5}",
+  "\ud83d",
+];
+const wordsArbitrary = fc.array(choice(...WORDS), { maxLength: 4 }).map((words) => words.join(""));
 const eventArbitrary = fc.record({
   type: choice("unexpectedConnection" as const, "policyRule" as const),
+  severity: choice("warning" as const, "critical" as const),
   effect: choice("alert" as const, "prevent" as const),
   verdict: choice("audited" as const, "dropped" as const),
   direction: choice("egress" as const, "east-west" as const),
   time: fc.integer({ min: 0, max: 20 }),
   source: endArbitrary,
   destination: endArbitrary,
-});
+  message: wordsArbitrary,
+  http: fc.record({
+    method: choice("GET"),
+    host: choice("shop.example"),
+    path: wordsArbitrary.map((words) => `/${words}`),
+    requestId: choice("r-1", "r-2"),
+  }),
+}, { requiredKeys: ["type", "severity", "effect", "verdict", "time", "message"] });
 const queryArbitrary: fc.Arbitrary<Partial<EventQuery>> = fc.record({
   type: choice("unexpectedConnection" as const, "policyRule" as const),
   effect: choice("alert" as const, "prevent" as const),
@@ -272,19 +312,41 @@ const queryArbitrary: fc.Arbitrary<Partial<EventQuery>> = fc.record({
   namespace: choice("n1", "n3"),
   image: choice("i1", "i2"),
   service: choice("s1", "s2"),
+  severity: choice("warning" as const, "critical" as const),
+  host: choice(
+    "box-1",
+    "BOX-2",
+    "n\u00c9",
+    "n\u00e9",
+    "4F2A9C01B2D3",
+    "4f2a9c01b2d3e4f5",
+    "4f2a9c01b2d",
+    "%",
+    "box",
+  ),
+  q: fc.oneof(choice(...WORDS), choice("r-1", "ALPHA", "message", 'e":"', "shop.EX", "BOX"), wordsArbitrary),
 }, { requiredKeys: [] });
+/** Few conditions at once, so that most queries find something. */
+const narrowArbitrary: fc.Arbitrary<Partial<EventQuery>> = fc.tuple(queryArbitrary, fc.nat(), fc.nat()).map(
+  ([query, first, second]) => {
+    const entries = Object.entries(query);
+    if (entries.length === 0) return {};
+    // Taken twice, it is one condition.
+    return Object.fromEntries([entries[first % entries.length]!, entries[second % entries.length]!]);
+  },
+);
 
 function pageTests(open: () => Store): void {
   test("events() answers any query as a walk over all events does, page by page", () => {
-    let queries = 0;
+    let [queries, hits] = [0, 0];
     fc.assert(
       fc.property(
-        fc.array(eventArbitrary, { maxLength: 40 }),
-        fc.array(queryArbitrary, { minLength: 5, maxLength: 5 }),
+        fc.array(eventArbitrary, { minLength: 10, maxLength: 40 }),
+        fc.array(narrowArbitrary, { minLength: 5, maxLength: 5 }),
         fc.integer({ min: 1, max: 7 }),
         (drafts, asked, limit) => {
           const store = open();
-          const events = drafts.map((draft, index) => eventAt(index + 1, draft));
+          const events = drafts.map((draft, index) => eventAt(index + 1, draft as Partial<NetwallEvent>));
           store.putEvents(events);
           for (const query of asked) {
             const wanted = events.filter((event) => eventMatches(event, { ...query, limit })).toReversed();
@@ -299,13 +361,72 @@ function pageTests(open: () => Store): void {
             }
             expect(found.map(({ id }) => id)).toEqual(wanted.map(({ id }) => id));
             queries++;
+            hits += found.length;
           }
           store.close();
         },
       ),
-      { numRuns: 15 },
+      { numRuns: 20 },
     );
-    expect(queries).toBe(75);
+    expect(queries).toBe(100);
+    expect(hits).toBeGreaterThan(75);
+  });
+
+  test("a text is looked for in the message, the path and the names, and no other sign stands for any", () => {
+    const store = open();
+    const http = { method: "GET", host: "shop.example", path: "/Admin/100%_done", requestId: "req-77" };
+    const claimed = { claimedContainerName: "front-1", claimedHostname: "Box-7" };
+    const source = { kind: "workload", name: "shop/front", agent: "agent-1", ...claimed } as const;
+    store.putEvents([
+      eventAt(1, {
+        http,
+        message: 'He said "no"\\',
+        source: { ...source, claimedContainerId: "ABCDEF0123456789" },
+      }),
+      eventAt(2, {
+        message: "\u00c9t\u00e9 a\u0000b",
+        source: { kind: "network", name: "internet", ip: "203.0.113.7" },
+      }),
+      eventAt(3, { message: "plain", rule: { kind: "rule", id: "no-admin" } }),
+    ]);
+    const seqs = (query: Partial<EventQuery>): number[] =>
+      store.events({ limit: 9, ...query }).items.map(({ seq }) => seq);
+    const cases: [Partial<EventQuery>, number[]][] = [
+      [{ q: "ADMIN" }, [3, 1]],
+      [{ q: "100%_d" }, [1]],
+      [{ q: "100__d" }, []],
+      [{ q: "1%d" }, []],
+      [{ q: '"no"\\' }, [1]],
+      [{ q: '\\"' }, []],
+      [{ q: "shop.EXAMPLE" }, [1]],
+      [{ q: "req-77" }, [1]],
+      [{ q: "203.0.113." }, [2]],
+      [{ q: "\u00c9t\u00e9" }, [2]],
+      [{ q: "\u00e9t\u00e9" }, []],
+      [{ q: "A\u0000B" }, [2]],
+      [{ q: "0000" }, []],
+      [{ q: "agent-1" }, [1]],
+      // The names of fields are not text of an event.
+      [{ q: "message" }, []],
+      [{ q: "claimedHostname" }, []],
+      [{ q: "' OR 1=1 --" }, []],
+      [{ q: "plain\nno-admin" }, []],
+      [{ q: "plain", severity: "warning" }, [3]],
+      [{ q: "plain", severity: "critical" }, []],
+      [{ host: "box-7" }, [1]],
+      [{ host: "box" }, []],
+      [{ host: "FRONT-1" }, [1]],
+      [{ host: "abcdef012345" }, [1]],
+      [{ host: "abcdef01234" }, []],
+      [{ host: "abcdef012346" }, []],
+      [{ host: "bcdef0123456" }, []],
+      [{ host: "%" }, []],
+      [{ host: "box-7", q: "plain" }, []],
+      [{ host: "box-7", q: "admin" }, [1]],
+    ];
+    for (const [query, wanted] of cases) expect([query, seqs(query)]).toEqual([query, wanted]);
+    for (const text of HOSTILE_TEXTS.slice(1)) expect(seqs({ q: text, host: text })).toEqual([]);
+    expect(cases).toHaveLength(30);
   });
 
   test("pages stay as they are while events come in and change", () => {
@@ -353,6 +474,39 @@ function recordTests(open: () => Store): void {
     expect(store.flows(0, 10)).toEqual([flowAt(3_600_000, { count: 1 }), flowAt(0, { count: 10 })]);
     expect(store.flows(1, 10)).toHaveLength(1);
     expect(store.flows(0, 1)).toEqual([flowAt(3_600_000)]);
+  });
+
+  test("the sums of an edge by the hour are those of its flows", () => {
+    const store = open();
+    const hourMs = 3_600_000;
+    const edge = edgeId(flowAt(0));
+    const other = flowAt(hourMs, { service: "other" });
+    store.addFlows([
+      flowAt(hourMs, { count: 2, bytes: 10 }),
+      flowAt(hourMs, { method: "PUT", count: 3, bytes: 2 ** 52 }),
+      flowAt(hourMs, { verdict: "dropped", count: 5 }),
+      flowAt(3 * hourMs, { verdict: "audited" }),
+      other,
+    ]);
+    store.addFlows([flowAt(hourMs, { count: 4, bytes: 1 })]);
+    const first = { hourMs, count: 14, droppedCount: 5, bytes: 2 ** 52 + 11 };
+    const third = { hourMs: 3 * hourMs, count: 1, droppedCount: 0, bytes: 0 };
+    expect(store.edgeHours(edge, 0)).toEqual([first, third]);
+    expect(store.edgeHours(edge, hourMs)).toEqual([first, third]);
+    expect(store.edgeHours(edge, hourMs + 1)).toEqual([third]);
+    expect(store.edgeHours(edge, 4 * hourMs)).toEqual([]);
+    expect(store.edgeHours(edge, (1 - HOURS_MAX) * hourMs)).toEqual([]);
+    expect(store.edgeHours(edge, (2 - HOURS_MAX) * hourMs)).toEqual([first]);
+    expect(store.edgeHours(edgeId(other), 0)).toEqual([{ hourMs, count: 1, droppedCount: 0, bytes: 0 }]);
+    for (const text of HOSTILE_TEXTS) expect(store.edgeHours(text, 0)).toEqual([]);
+    const sums = store.flows(0, 9).map(({ count, bytes }) => [count, bytes]).toSorted(([a = 0], [b = 0]) =>
+      a - b
+    );
+    expect(sums).toEqual([[1, 0], [1, 0], [3, 2 ** 52], [5, 0], [6, 11]]);
+    pruneAll(store, 2 * hourMs);
+    expect(store.edgeHours(edge, 0)).toEqual([third]);
+    pruneAll(store, Infinity);
+    expect(store.edgeHours(edge, 0)).toEqual([]);
   });
 
   test("flows that differ in anything a policy looks at are kept apart", () => {

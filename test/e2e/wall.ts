@@ -135,7 +135,7 @@ export function residentBytes(pid: number): number {
 /** The newest change of a source file, in ms. */
 function newestSourceMs(): number {
   const lib = readdirSync(join(ROOT, "lib"), { recursive: true, encoding: "utf8" })
-    .map((path) => join("lib", path)).filter((path) => path.endsWith(".ts"));
+    .map((path) => join("lib", path)).filter((path) => /\.(tsx?|css|html|svg)$/.test(path));
   return Math.max(...["gateway.ts", "agent.ts", ...lib].map((path) => statSync(join(ROOT, path)).mtimeMs));
 }
 

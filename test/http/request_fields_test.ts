@@ -61,3 +61,24 @@ test("an upgrade gets Connection and Upgrade anew, and the reading stays as it w
   expect(sent.has("x")).toBe(false);
   expect(reading.fields).toEqual(before);
 });
+
+const SESSION = "netwall_session=0123456789012345678901234567890123456789012";
+
+test("the cookie of the page's session goes no further, and other cookies do", () => {
+  const cases: [string[], string[]][] = [
+    [["Cookie", SESSION], []],
+    [["cookie", `a=1; ${SESSION}; b=2`], ["cookie", "a=1; b=2"]],
+    [["COOKIE", `${SESSION};a="1"`, "Cookie", SESSION, "X", SESSION], ["COOKIE", 'a="1"', "X", SESSION]],
+    [["Cookie", "a=1;b;; c=2 "], ["Cookie", "a=1;b;; c=2 "]],
+    [["Cookie", ""], ["Cookie", ""]],
+    [["Cookie", SESSION, "Connection", "cookie"], []],
+  ];
+  for (const [fields, expected] of cases) {
+    for (const upgrade of [undefined, "websocket"]) {
+      const sent = forwardedFields(read("Host", "a", ...fields), STRANGER, upgrade);
+      const end = sent.findIndex((name) => name === "Connection" || name.startsWith("X-Forwarded"));
+      expect(sent.slice(2, end)).toEqual(expected);
+    }
+  }
+  expect(cases).toHaveLength(6);
+});

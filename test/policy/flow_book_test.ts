@@ -67,7 +67,7 @@ describe("sums", () => {
   test("equal requests are one record, with one path and one address as samples", () => {
     const book = new FlowBook();
     for (let id = 1; id <= 5; id += 1) {
-      book.note(request(`/users/${id}`), LEARNED, "internet", "/users/{int}", HOUR + id);
+      book.note(request(`/users/${id}`), LEARNED, "internet", "/users/{int}", HOUR + id, 100 * id);
     }
     const records = book.takeDirty(10);
     expect(records).toEqual([{
@@ -87,6 +87,7 @@ describe("sums", () => {
       contentType: "",
       verdict: "forwarded",
       count: 5,
+      bytes: 1_500,
     }]);
     expect(flowRecordSchema.safeParse(records[0]).success).toBe(true);
     expect(book.takeDirty(10)).toEqual([]);
@@ -230,7 +231,7 @@ const noteArbitrary = fc.record({
 });
 
 /** All that tells two records apart. */
-function keyOf({ count: _count, path: _path, address: _address, ...key }: FlowRecord): string {
+function keyOf({ count: _count, bytes: _bytes, path: _path, address: _address, ...key }: FlowRecord): string {
   return JSON.stringify(Object.entries(key).sort());
 }
 
@@ -269,6 +270,7 @@ describe("whatever happens", () => {
             contentType: http?.contentType ?? "",
             verdict: judgement.verdict,
             count: 0,
+            bytes: 0,
           });
           // The writer comes at least once in an hour.
           if (hours[index] !== hours[index - 1]) take(1e6);

@@ -33,6 +33,7 @@ const VISIT: FlowRecord = {
   contentType: "",
   verdict: "forwarded",
   count: 1,
+  bytes: 0,
 };
 const CALL: FlowRecord = {
   ...VISIT,

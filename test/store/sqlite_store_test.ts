@@ -116,6 +116,27 @@ describe("migrate()", () => {
     database.close();
   });
 
+  test("a file of the first version keeps its events, and what they are asked by now", () => {
+    const path = join(folder, "first.db");
+    const database = new DatabaseSync(path);
+    migrate(database, MIGRATIONS.slice(0, 1));
+    const put = database.prepare(
+      "INSERT INTO events (place, id, seq, time, type, effect, verdict) VALUES (?, ?, ?, 1, 't', 'alert', 'audited')",
+    );
+    const event = eventAt(1, { severity: "critical", message: "a\u0000b" });
+    put.run(1, event.id, 1);
+    put.run(2, "no body", 2);
+    database.prepare("INSERT INTO event_bodies (place, json) VALUES (1, ?)").run(JSON.stringify(event));
+    database.prepare("INSERT INTO flows (hour, key, count, json) VALUES (0, 'k', 3, ?)")
+      .run(JSON.stringify(flowAt(0)));
+    database.close();
+    const store = openSqliteStore(path);
+    expect(store.events({ limit: 9, severity: "critical" }).items).toEqual([event]);
+    expect(store.events({ limit: 9, severity: "info" }).items).toEqual([]);
+    expect(store.flows(0, 9)).toEqual([flowAt(0, { count: 3, bytes: 0 })]);
+    store.close();
+  });
+
   test("an empty file, as a crash may leave it, becomes a store", () => {
     const path = join(folder, "empty.db");
     writeFileSync(path, "");

@@ -10,7 +10,11 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { gzipSync } from "node:zlib";
 import { bunBinary, denoBinary, ROOT } from "./processes.ts";
+
+/** Stands in the source where the page is to be, see lib/admin/page_files.ts. */
+const PAGE_PLACE = '"@netwall-page@"';
 
 /**
  * What makes a bundle a command: a shell script in two lines, the second of which JavaScript reads as a text.
@@ -54,9 +58,23 @@ function bundle(script: Script): void {
   const path = `dist/netwall-${script}.js`;
   run(bunBinary(), ["build", "--target=node", "--minify", `--outfile=${path}`, `${script}.ts`]);
   const text = readFileSync(join(ROOT, path), "utf8");
-  writeFileSync(join(ROOT, path), LAUNCHER + text);
+  writeFileSync(join(ROOT, path), LAUNCHER + (script === "gateway" ? withPage(text) : text));
   chmodSync(join(ROOT, path), 0o755);
   report(path);
+}
+
+/** Puts the page into the bundle, so that the gateway is one file. */
+function withPage(text: string): string {
+  const parts = text.split(PAGE_PLACE);
+  if (parts.length !== 2) {
+    process.stderr.write(
+      `Cannot build: the bundle has ${parts.length - 1} places for the page: it must have one\n`,
+    );
+    process.exit(1);
+  }
+  // The set-up, which runs before this, has built it.
+  const page = readFileSync(join(ROOT, "dist", "page.json"));
+  return parts.join(`"${gzipSync(page, { level: 9 }).toString("base64")}"`);
 }
 
 /** Without the two flags the executable would run code that a `bunfig.toml` in the working folder names. */

@@ -18,6 +18,7 @@ import { FlowBook } from "../../lib/policy/flow_book.ts";
 import { Learner } from "../../lib/policy/learner.ts";
 import type { Mode } from "../../lib/policy/mode.ts";
 import { RateLimiter } from "../../lib/policy/rate_limit.ts";
+import { RuleHits } from "../../lib/policy/rule_hits.ts";
 import { type Attachment, Registry } from "../../lib/routing/registry.ts";
 import { MemoryStore } from "../../lib/store/memory_store.ts";
 import type { Store } from "../../lib/store/store.ts";
@@ -46,6 +47,7 @@ export class FirewallRig {
   readonly flows = new FlowBook();
   readonly events: EventLog;
   readonly bans = new Bans();
+  readonly hits = new RuleHits(START_MS);
   readonly registry = new Registry();
   readonly firewall: Firewall;
   readonly keeper: PolicyKeeper;
@@ -74,10 +76,10 @@ export class FirewallRig {
     this.learner = new Learner({ timeMs: 1_000, requests: 3, quietMs: 500, unseenShareMax: 0.5, nowMs });
     this.edges = new EdgeBook({ model: this.learner });
     const version = store.addPolicy({ atMs: this.nowMs, by: "netwall", comment: "", document });
-    const { learner, edges, flows, events, registry, bans } = this;
+    const { learner, edges, flows, events, registry, bans, hits } = this;
     const limiter = new RateLimiter(bans);
     this.firewall = new Firewall(
-      { learner, edges, flows, events, limiter, nowMs },
+      { learner, edges, flows, events, limiter, hits, nowMs },
       { version: version.version, compiled: new CompiledPolicy(document) },
     );
     this.keeper = new PolicyKeeper(
@@ -98,6 +100,7 @@ export class FirewallRig {
         registry,
         bans,
         limiter,
+        hits,
         nowMs,
       },
       unrecorded: () => 0,

@@ -148,7 +148,7 @@ export class GatewayRig extends Changing {
     const limits = { headBytesMax: 32_768, headTimeoutMs: 5_000, keepAliveTimeoutMs: 5_000 };
     this.inner = new InnerDoor(
       { ...limits, connectionsMax: 100 },
-      (arrival, call) => this.onRequest(arrival, call),
+      (arrival, call) => this.onRequest(arrival, call as InnerCall),
     );
     const egress = new EgressPolicy(allowEgress.map(parseEgressRule));
     const { connections, inner } = this;

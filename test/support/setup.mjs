@@ -1,6 +1,6 @@
 /**
- * Makes a fresh clone ready: installs dependencies when they are missing or older than the lock file, and
- * sees to it that the bun and deno binaries are real.
+ * Makes a fresh clone ready: installs dependencies when they are missing or older than the lock file, sees to it that
+ * the bun and deno binaries are real, and builds the page of the gateway when its source has changed.
  *
  * Plain JavaScript on `node:` modules alone, as it runs before anything is installed: on Node 20, Bun or Deno.
  * Some machines forbid install scripts; bun and deno move their binary in one, so this does it by hand then.
@@ -14,6 +14,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { buildPage } from "./build_page.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const MODULES = join(ROOT, "node_modules");
@@ -111,4 +112,9 @@ const installed = isInstalled();
 if (!installed) install();
 for (const binary of BINARIES) ensureBinary(binary);
 if (!existsSync(STAMP) || !installed) writeFileSync(STAMP, wanted());
+try {
+  buildPage(ROOT, BINARIES[0].path);
+} catch (error) {
+  fail(`Cannot build the page: ${error.message}`);
+}
 if (!installed) say(`ready after ${((Date.now() - startMs) / 1000).toFixed(0)} s`);

@@ -1,0 +1,117 @@
+/**
+ * The agents that are linked now, the tokens that let them in, and how to add one.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { place, setParams } from "../core/router.ts";
+import { isOperator } from "../core/session.ts";
+import { links, status } from "../core/state.ts";
+import { Empty } from "../ui/empty.tsx";
+import { Icon } from "../ui/icon.tsx";
+import { ViewLink } from "../ui/link.tsx";
+import { brokenText, selectLinks, summaryOf, WALL_STATES, type WallState } from "./link_facts.ts";
+import { LinkTable } from "./link_table.tsx";
+import { TokensView } from "./tokens_view.tsx";
+import { Wizard } from "./wizard.tsx";
+
+export function LinksView(): JSX.Element {
+  const { params } = place.value;
+  const isTokens = params.get("tab") === "tokens";
+  // So that other views and people can link to it.
+  const isAdding = params.get("add") === "agent" && isOperator();
+  return (
+    <div class="links">
+      <div class="links-head">
+        <nav class="subtabs" aria-label="Links and tokens">
+          <ViewLink view="links" current={!isTokens}>Agents</ViewLink>
+          <ViewLink view="links" params={{ tab: "tokens" }} current={isTokens}>Tokens</ViewLink>
+        </nav>
+        <AddButton />
+      </div>
+      {isTokens ? <TokensView /> : <Agents />}
+      {isAdding && <Wizard onClose={() => setParams({ add: undefined })} />}
+    </div>
+  );
+}
+
+function AddButton(): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="primary"
+      disabled={!isOperator()}
+      title={isOperator() ? undefined : "Viewers cannot make tokens: ask an operator"}
+      onClick={() => setParams({ add: "agent" }, "push")}
+    >
+      <Icon name="plus" /> Add an agent
+    </button>
+  );
+}
+
+function Agents(): JSX.Element {
+  const { params } = place.value;
+  const all = links.value;
+  if (status.value === undefined) return <p aria-busy="true">Reading who is linked…</p>;
+  if (all.length === 0) return <NoAgents />;
+  const text = params.get("q") ?? "";
+  const wall = WALL_STATES.find((state) => state === params.get("wall"));
+  const shown = selectLinks(all, { text, wall });
+  const broken = brokenText(all);
+  return (
+    <>
+      <p class="summary">{summaryOf(all)}</p>
+      {broken !== "" && <p class="warning">{broken}</p>}
+      <LinkBar text={text} wall={wall} />
+      {shown.length === 0
+        ? (
+          <Empty title="No agent is like that">
+            <button type="button" onClick={() => setParams({ q: undefined, wall: undefined }, "push")}>
+              Show all
+            </button>
+          </Empty>
+        )
+        : <LinkTable links={shown} all={all.length} />}
+    </>
+  );
+}
+
+function LinkBar(
+  { text, wall }: { readonly text: string; readonly wall: WallState | undefined },
+): JSX.Element {
+  return (
+    <div class="toolbar">
+      <label>
+        Search
+        <input
+          type="search"
+          value={text}
+          placeholder="agent, service, image, container"
+          onInput={(event) => setParams({ q: event.currentTarget.value })}
+        />
+      </label>
+      <label>
+        Wall
+        <select
+          value={wall ?? ""}
+          onChange={(event) => setParams({ wall: event.currentTarget.value }, "push")}
+        >
+          <option value="">any</option>
+          {WALL_STATES.map((state) => <option key={state} value={state}>{state}</option>)}
+        </select>
+      </label>
+    </div>
+  );
+}
+
+function NoAgents(): JSX.Element {
+  return (
+    <Empty title="No agent is linked yet">
+      <p>
+        An agent runs beside a service and dials out to this gateway: that one socket is how visitors come in.
+        Nothing else has to be open.
+      </p>
+      {isOperator() ? <AddButton /> : <p>You are logged in as a viewer: ask an operator to add one.</p>}
+    </Empty>
+  );
+}

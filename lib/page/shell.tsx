@@ -1,0 +1,119 @@
+/**
+ * The frame of every view: where one can go, who is logged in, and whether what is shown is live.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { clock, duration } from "./core/format.ts";
+import { place, type View, VIEWS } from "./core/router.ts";
+import { logout, session } from "./core/session.ts";
+import { fault, liveness, nowMs, status } from "./core/state.ts";
+import { Detail } from "./detail/detail.tsx";
+import { EventsView } from "./events/events_view.tsx";
+import { LinksView } from "./links/links_view.tsx";
+import { MapView } from "./map/map_view.tsx";
+import { PolicyView } from "./policy/policy_view.tsx";
+import { TrafficView } from "./traffic/traffic_view.tsx";
+import { ChangeDialog } from "./ui/change_dialog.tsx";
+import { Icon } from "./ui/icon.tsx";
+import { ViewLink } from "./ui/link.tsx";
+import { theme, toggleTheme } from "./ui/theme.ts";
+import { Toasts } from "./ui/toast.tsx";
+
+const TITLES: Readonly<Record<View, string>> = {
+  map: "Map",
+  events: "Events",
+  traffic: "Traffic",
+  policy: "Policy",
+  links: "Links",
+};
+
+export function Shell(): JSX.Element {
+  const { view } = place.value;
+  useEffect(() => {
+    document.title = `${TITLES[view]} · netwall`;
+  }, [view]);
+  return (
+    <div class="shell">
+      <a class="skip" href="#view">Skip to the view</a>
+      <header class="top">
+        <span class="brand">
+          <Icon name="wall" size={20} /> netwall
+        </span>
+        <nav aria-label="Views">
+          {VIEWS.map((name) => (
+            <ViewLink key={name} view={name} class="tab" current={name === view}>
+              <Icon name={name} />
+              <span>{TITLES[name]}</span>
+            </ViewLink>
+          ))}
+        </nav>
+        <LiveSign />
+        <button
+          type="button"
+          class="quiet"
+          aria-label={theme.value === "dark" ? "Light colours" : "Dark colours"}
+          onClick={toggleTheme}
+        >
+          <Icon name={theme.value === "dark" ? "sun" : "moon"} />
+        </button>
+        <span class="who" title={`Role: ${session.value?.role}`}>
+          <Icon name="user" /> <span>{session.value?.name} ({session.value?.role})</span>
+        </span>
+        <button type="button" class="quiet" onClick={() => void logout()}>Log out</button>
+      </header>
+      <Banner />
+      <div class="body">
+        <main id="view" class={`view view-${view}`} tabIndex={-1}>
+          <h1 class="hidden">{TITLES[view]}</h1>
+          <Current view={view} />
+        </main>
+        <Detail />
+      </div>
+      <ChangeDialog />
+      <Toasts />
+    </div>
+  );
+}
+
+function Current({ view }: { readonly view: View }): JSX.Element {
+  if (view === "events") return <EventsView />;
+  if (view === "traffic") return <TrafficView />;
+  if (view === "policy") return <PolicyView />;
+  if (view === "links") return <LinksView />;
+  return <MapView />;
+}
+
+function LiveSign(): JSX.Element {
+  const { state } = liveness.value;
+  const words = { connecting: "connecting", live: "live", lost: "not live" } as const;
+  const { version = "" } = status.value ?? {};
+  return (
+    <span class={`live is-${state}`} title={version && `netwall ${version}, ${status.value!.runtime}`}>
+      <span aria-hidden="true">{state === "live" ? "●" : "○"}</span> {words[state]}
+    </span>
+  );
+}
+
+/** What stands above everything: the stream is lost, or the gateway says that something is wrong. */
+function Banner(): JSX.Element | null {
+  const now = liveness.value;
+  const store = status.value?.firewall?.store;
+  const lines: string[] = [];
+  if (now.state === "lost") {
+    const past = duration(Math.max(0, nowMs.value - now.sinceMs));
+    lines.push(
+      `Not live for ${past}, since ${clock(now.sinceMs)}: ${now.reason}. What you see may be old. ` +
+        "The page tries again by itself, and will miss nothing.",
+    );
+  } else if (fault.value !== "") lines.push(fault.value);
+  if (store?.state === "fault") {
+    lines.push(`The store cannot be written, so events are kept in memory alone: ${store.fault ?? ""}`);
+  }
+  return (
+    <div class="banners" role="alert">
+      {lines.map((line) => <p key={line.slice(0, 12)} class="banner">{line}</p>)}
+    </div>
+  );
+}

@@ -1,0 +1,60 @@
+/**
+ * Short messages at the edge: what was done, with a way back; what went wrong.
+ *
+ * @module
+ */
+import type { JSX } from "preact";
+import { signal } from "@preact/signals";
+import { Icon } from "./icon.tsx";
+
+export interface Toast {
+  readonly text: string;
+  readonly kind?: "done" | "fault";
+  /** Such as Undo. */
+  readonly action?: { readonly label: string; run(): void };
+}
+
+/** More at once would hide the page. */
+const SHOWN_MAX = 4;
+/** One with an action stays until it is closed, or others take its place. */
+const SHOWN_MS = 8_000;
+
+const toasts = signal<readonly (Toast & { readonly id: number })[]>([]);
+let lastId = 0;
+
+export function showToast(toast: Toast): void {
+  const id = ++lastId;
+  toasts.value = [...toasts.value, { ...toast, id }].slice(-SHOWN_MAX);
+  if (toast.action === undefined && toast.kind !== "fault") setTimeout(() => close(id), SHOWN_MS);
+}
+
+function close(id: number): void {
+  toasts.value = toasts.value.filter((toast) => toast.id !== id);
+}
+
+export function Toasts(): JSX.Element {
+  return (
+    <div class="toasts" role="status" aria-live="polite">
+      {toasts.value.map(({ id, text, kind = "done", action }) => (
+        <div key={id} class={`toast ${kind}`}>
+          <Icon name={kind === "done" ? "check" : "events"} />
+          <span>{text}</span>
+          {action && (
+            <button
+              type="button"
+              onClick={() => {
+                close(id);
+                action.run();
+              }}
+            >
+              {action.label}
+            </button>
+          )}
+          <button type="button" class="quiet" aria-label="Close this message" onClick={() => close(id)}>
+            <Icon name="close" size={14} />
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}

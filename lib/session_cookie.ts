@@ -1,0 +1,72 @@
+/**
+ * The cookie of the page: how it is written, read, and taken out of what is passed on.
+ *
+ * A cookie belongs to a host name and not to a port. A browser that is signed in to the page sends it to whatever
+ * else it visits at that name, below the same path: also to a service behind the public listener. So the name is
+ * known here, to the admin API that reads it and to the gateway that passes it to nobody.
+ *
+ * Source: RFC 6265 §4.1, §5.4 and §8.5 (no isolation by port).
+ *
+ * @module
+ */
+
+export const SESSION_COOKIE = "netwall_session";
+/** The only paths that a browser sends it to. */
+export const SESSION_COOKIE_PATH = "/api/v1";
+/** The longest Cookie field that is looked into; a browser keeps some 4 KiB for a cookie. */
+export const COOKIE_CHARS_MAX = 8_192;
+
+/** 32 bytes in base64url. */
+const SESSION_ID = /^[A-Za-z0-9_-]{43}$/;
+
+/**
+ * The id in a Cookie field.
+ *
+ * @returns `undefined` when there is none, when there are two, even equal ones, or when it has not the shape of an
+ *   id: whoever may set cookies for another path or port of the host must not choose which of two counts.
+ */
+export function sessionIdOf(field: string | null): string | undefined {
+  if (field === null || field.length > COOKIE_CHARS_MAX) return undefined;
+  const named = field.split(";").filter(isSessionCookie);
+  const value = named.length === 1 ? named[0]!.slice(named[0]!.indexOf("=") + 1) : "";
+  return SESSION_ID.test(value) ? value : undefined;
+}
+
+/**
+ * The value of Set-Cookie.
+ *
+ * @param id Empty to have the browser forget it.
+ * @param lifeMs How long the browser is to keep it; rounded down to seconds.
+ * @param isSecure Whether it may travel over TLS alone.
+ */
+export function sessionCookie(id: string, lifeMs: number, isSecure: boolean): string {
+  const attributes = [`Path=${SESSION_COOKIE_PATH}`, `Max-Age=${Math.max(0, Math.floor(lifeMs / 1000))}`];
+  return [
+    `${SESSION_COOKIE}=${id}`,
+    ...attributes,
+    "HttpOnly",
+    "SameSite=Strict",
+    ...(isSecure ? ["Secure"] : []),
+  ].join("; ");
+}
+
+/**
+ * A Cookie field without the cookie of the page; the others stay byte for byte.
+ *
+ * A field without the name costs one search.
+ *
+ * @returns Empty when no other cookie is in it.
+ */
+export function withoutSessionCookie(field: string): string {
+  if (!field.includes(SESSION_COOKIE)) return field;
+  const pairs = field.split(";");
+  const others = pairs.filter((pair) => !isSessionCookie(pair));
+  if (others.length === pairs.length) return field;
+  const rest = others.join(";");
+  return isSessionCookie(pairs[0]!) ? rest.replace(/^[ \t]+/, "") : rest;
+}
+
+function isSessionCookie(pair: string): boolean {
+  const end = pair.indexOf("=");
+  return (end < 0 ? pair : pair.slice(0, end)).trim() === SESSION_COOKIE;
+}
