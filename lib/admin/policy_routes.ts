@@ -257,10 +257,15 @@ const rollback = route({
   method: "post",
   path: "/api/v1/policy/versions/{version}/rollback",
   summary: "Puts an older version in force again, as a new one",
+  description: "If-Match names the version that the caller has seen in force, as when a policy is applied.",
   role: "operator",
   params: versionNumber,
   answer: { description: "A new version holds", schema: appliedSchema },
-  handle: ({ backend, actor, params }) => appliedOf(firewallOf(backend).rollback(params.version, actor)),
+  handle: ({ backend, actor, params, headers }) => {
+    const firewall = firewallOf(backend);
+    expectedVersion(firewall, headers.get("if-match"));
+    return appliedOf(firewall.rollback(params.version, actor));
+  },
 });
 
 const hits = route({

@@ -73,7 +73,7 @@ export function attachmentOf(
   };
 }
 
-const CLAIMS = ["hostname", "version", "runtime", "containerName"];
+const CLAIMS = ["hostname", "version", "runtime", "containerName", "podName", "podNamespace"];
 
 function claimedIn(hello: Hello): Record<string, string> {
   const claimed: Record<string, string> = {};

@@ -12,7 +12,7 @@ import { OPERATION_NAMES, ORDER, type Visit, visits } from "./visits.ts";
 
 /** Between two visits, on average: so many while there is much to learn, then as many as cost next to nothing. */
 const LEARNING_GAP_MS = 230;
-const VISIT_GAP_MS = 335;
+const VISIT_GAP_MS = 310;
 /** By how much of it the gap grows and shrinks in the course of a wave, so that a chart has a shape. */
 const WAVE_SHARE = 0.15;
 const WAVE_MS = 240_000;

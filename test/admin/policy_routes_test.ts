@@ -138,6 +138,17 @@ describe("the policy", () => {
     expect(requests).toHaveLength(6);
   });
 
+  test("going back may be bound to the version that was seen", async () => {
+    const rig = await newRig();
+    const back = async (ifMatch: string): Promise<number> => {
+      const init = { method: "POST", headers: { "If-Match": ifMatch } };
+      return (await rig.ask("/api/v1/policy/versions/1/rollback", init)).status;
+    };
+    expect([await back('"1"'), await back('"1"'), await back("seven"), await back('"2"')])
+      .toEqual([200, 412, 400, 200]);
+    expect(rig.firewall.policy().version).toBe(3);
+  });
+
   test("versions and the audit log have pages", async () => {
     const rig = await newRig();
     for (let i = 0; i < 5; i++) await rig.ask("/api/v1/policy/versions/1/rollback", { method: "POST" });

@@ -13,6 +13,7 @@ import { dialLink } from "../../lib/link/dial.ts";
 import { MemoryBudget } from "../../lib/mux/budget.ts";
 import { Session } from "../../lib/mux/session.ts";
 import { encodeFields } from "../../lib/wire/head.ts";
+import { LINK_PATH } from "../../lib/config/addresses.ts";
 import { mint } from "../../lib/admin/token_commands.ts";
 import { Operator } from "../support/firewall_wall.ts";
 import type { ProcessGroup, Runtime } from "../support/processes.ts";
@@ -64,7 +65,16 @@ export interface HostileWall {
 export async function startHostileWall(processes: ProcessGroup, runtime: Runtime): Promise<HostileWall> {
   const target = await startTarget();
   const gateway = await startPageGateway(processes, runtime, {
-    args: ["--route", "*=web", "--allow-egress", "*:80", "--connect-timeout", "1s"],
+    args: [
+      "--route",
+      "*=web",
+      "--route",
+      "constructor=constructor",
+      "--allow-egress",
+      "*:80",
+      "--connect-timeout",
+      "1s",
+    ],
   });
   const operator = new Operator(gateway);
   const { port } = target.address() as AddressInfo;
@@ -79,6 +89,8 @@ export async function startHostileWall(processes: ProcessGroup, runtime: Runtime
   const statuses = new Map<number, number>();
   for (const value of HOSTILE) await visit(gateway, value, statuses);
   for (const [index, session] of sessions.entries()) call(session, HOSTILE[index]!);
+  // Over a limit, so that somebody is banned.
+  for (let count = 0; count < 8; count++) await request(gateway.port, get("/", ["Host: constructor"]));
   // Who guesses is told of as well.
   for (const value of HOSTILE.slice(0, 3)) {
     await new Operator(gateway, ascii(value, 200)).ask("GET", "status");
@@ -152,7 +164,7 @@ async function makePolicies(operator: Operator): Promise<void> {
 async function linkHostile(gateway: PageGateway, value: string, index: number): Promise<Session> {
   const name = index === 0 ? "constructor" : `x${"-".repeat(20 * (index % 6))}${index}`;
   const token = await mintHostile(gateway, name, ascii(value, 512));
-  const at = { kind: "tcp" as const, secure: false, host: "127.0.0.1", port: gateway.port, path: "/" };
+  const at = { kind: "tcp" as const, secure: false, host: "127.0.0.1", port: gateway.port, path: LINK_PATH };
   const link = await dialLink({ gateway: at, token });
   const claim = octets(value).slice(0, 255);
   const ready = Promise.withResolvers<void>();

@@ -128,11 +128,16 @@ export function mapLine(page: Page, name: RegExp | string): Locator {
   );
 }
 
-/** A workload, a namespace or something outside on the map. */
+/** A workload, a namespace or something outside on the map, by what stands on its card. */
 export function mapNode(page: Page, name: RegExp | string): Locator {
   return page.getByRole("application", { name: "Map of the wall" }).locator("[data-node]").and(
     page.getByRole("button", { name }),
   );
+}
+
+/** The workloads of an image on the map. @param image Any when it is left out. */
+export function workloadNode(page: Page, image = "\\S+"): Locator {
+  return mapNode(page, new RegExp(`^${image} (?:learn|alert|prevent|mode)\\b`));
 }
 
 /** What one sees of a line. */

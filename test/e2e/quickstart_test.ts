@@ -123,7 +123,7 @@ const started = new Map<string, Sample>();
 
 beforeAll(async () => {
   await Promise.all(RUNTIMES.map(async (runtime) => started.set(runtime, await startSample(runtime))));
-}, TEST_MS_MAX);
+});
 
 for (const runtime of RUNTIMES) {
   describe(runtime, () => {

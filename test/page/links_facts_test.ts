@@ -111,6 +111,23 @@ describe("links", () => {
     expect(containerText(linkOf())).toBe("");
   });
 
+  test("what an agent says can neither turn the direction of writing nor hide in no width", () => {
+    const odd = "a\u202eb\u200bc";
+    const link = linkOf({
+      claimed: { containerName: odd, [odd]: odd, image: odd },
+      wall: { ...WHOLE, state: "broken", exposed: [odd], faults: [odd] },
+    });
+    const { details } = wallWords(link);
+    const shown = [
+      ...claimsOf(link).flatMap(({ label, value }) => [label, value]),
+      containerText(link),
+      ...details,
+    ];
+    const texts = [...shown, ...differencesOf(link)];
+    expect(texts).toHaveLength(10);
+    for (const text of texts) expect(/[\u202e\u200b]/.test(text)).toBe(false);
+  });
+
   test("differencesOf() points at a claim that is not what is enrolled", () => {
     expect(differencesOf(linkOf({ claimed: { image: "web:2" } }))).toEqual([
       "Its token says image web:1, but it claims web:2",

@@ -6,6 +6,7 @@
 import type { EdgeRecord, GroupView, Link, Mode } from "../../lib/page/core/types.ts";
 import { type MapFilters, NO_FILTERS } from "../../lib/page/map/filters.ts";
 import { type MapModel, mapModel } from "../../lib/page/map/model.ts";
+import { factsByGroup } from "../../lib/page/map/raw_lines.ts";
 
 export const NOW_MS = 1_700_000_000_000;
 
@@ -113,7 +114,13 @@ export interface Sample {
 export function model(
   { groups = [], edges = [], links = [], rates = new Map(), filters = {} }: Sample,
 ): MapModel {
-  return mapModel({ groups, edges, links, rates, filters: { ...NO_FILTERS, ...filters }, nowMs: NOW_MS });
+  return mapModel({
+    facts: factsByGroup(groups, links),
+    edges,
+    rates,
+    filters: { ...NO_FILTERS, ...filters },
+    nowMs: NOW_MS,
+  });
 }
 
 /** A wall of some size, always the same: namespaces of twenty workloads, a quarter of all lines from and to outside. */

@@ -61,17 +61,17 @@ describe("shownBody()", () => {
 
   test("stops at its bound, whatever a bomb would become", async () => {
     const bombs: readonly (readonly [string, Uint8Array])[] = [
-      ["gzip", zlib.gzipSync(Buffer.alloc(64 << 20, "a"))],
-      ["br", zlib.brotliCompressSync(Buffer.alloc(64 << 20, "a"))],
-      ["deflate", zlib.deflateSync(Buffer.alloc(64 << 20, "a"))],
-      ["gzip, gzip", zlib.gzipSync(zlib.gzipSync(Buffer.alloc(64 << 20, "a")))],
+      ["gzip", zlib.gzipSync(Buffer.alloc(16 << 20, "a"))],
+      ["br", zlib.brotliCompressSync(Buffer.alloc(16 << 20, "a"))],
+      ["deflate", zlib.deflateSync(Buffer.alloc(16 << 20, "a"))],
+      ["gzip, gzip", zlib.gzipSync(zlib.gzipSync(Buffer.alloc(16 << 20, "a")))],
     ];
     for (const [coding, bytes] of bombs) {
       const shown = await show(bytes, ["content-encoding", coding]);
       expect([coding, shown.isCut, shown.content.length]).toEqual([coding, true, DECODED_BYTES_MAX]);
     }
     expect(bombs).toHaveLength(4);
-  });
+  }, 60_000);
 
   test("shows nothing of what cannot be read: nobody knows what is in it", async () => {
     for (const coding of ["zstd", "compress", "gzip, gzip, gzip", "aes128gcm", "constructor", "__proto__"]) {

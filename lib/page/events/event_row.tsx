@@ -22,7 +22,7 @@ export class EventRow extends Component<EventRowProps> {
   }
 
   override render({ event, isChosen, onOpen }: EventRowProps): JSX.Element {
-    const { container, host, image, source, destination, rule, type, message } = cellsOf(event);
+    const { container, host, image, source, destination, rule, type, what, message } = cellsOf(event);
     const pending = pendingText(event);
     const time = shortMoment(event.time, Date.now());
     return (
@@ -54,7 +54,7 @@ export class EventRow extends Component<EventRowProps> {
         </Cell>
         <Cell name="what">
           <span class="event-clamp" title={message}>
-            <span class="event-type">{type}:</span> {message}
+            <span class="event-type">{type}:</span> {what}
           </span>
         </Cell>
         <Cell name="container" text={container} />

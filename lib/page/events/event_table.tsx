@@ -11,7 +11,7 @@ import type { NetwallEvent } from "../core/types.ts";
 import { EventRow } from "./event_row.tsx";
 
 /** Rows that are in the page at once. */
-export const SHOWN_MAX = 200;
+export const SHOWN_MAX = 100;
 
 const COLUMNS: readonly (readonly [string, string, string?])[] = [
   ["time", "Time", "The last time, where you are"],

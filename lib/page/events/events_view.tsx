@@ -6,7 +6,7 @@
  * @module
  */
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { messageOf } from "../core/api.ts";
 import { count, plural } from "../core/format.ts";
 import { place, setParams } from "../core/router.ts";
@@ -22,13 +22,16 @@ import { cleared, type EventFilters, parseFilters, queryOf } from "./filters.ts"
 import { type FeedView, useFeed } from "./use_feed.ts";
 import { type HeldView, useHeldRows } from "./use_held_rows.ts";
 
+/** Rows are held so long after the mouse has left them. */
+const HOVER_MS = 700;
+
 export function EventsView(): JSX.Element {
   const { params } = place.value;
   const filters = parseFilters(params);
   const key = JSON.stringify(filters);
   const chosen = params.get("event") ?? undefined;
   const [isPaused, setPaused] = useState(false);
-  const [isHovered, setHovered] = useState(false);
+  const [isHovered, hover] = useHover();
   const [isScrolled, setScrolled] = useState(false);
   const [from, setFrom] = useState(0);
   const feed = useFeed(filters);
@@ -42,9 +45,10 @@ export function EventsView(): JSX.Element {
       <div class="events-main">
         <FilterBar filters={filters} />
         <StateBar
-          {...{ filters, feed, held, isHeld, isPaused, from }}
+          {...{ filters, held, isHeld, isPaused }}
           onPause={setPaused}
           onTop={() => setFrom(0)}
+          onHover={hover}
         />
         {feed.fault !== "" && <p class="fault" role="alert">{feed.fault}</p>}
         {shown.length > 0
@@ -53,7 +57,7 @@ export function EventsView(): JSX.Element {
               rows={shown}
               chosen={chosen}
               onOpen={open}
-              onHover={setHovered}
+              onHover={hover}
               onScroll={setScrolled}
             />
           )
@@ -72,22 +76,37 @@ export function EventsView(): JSX.Element {
   );
 }
 
+/** Whether the mouse is at the rows, or has been a moment ago: it takes that long to come to the button above them. */
+function useHover(): [boolean, (isOver: boolean) => void] {
+  const [isOver, setOver] = useState(false);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return [isOver, (next) => {
+    clearTimeout(timer.current);
+    if (next) setOver(true);
+    else timer.current = setTimeout(() => setOver(false), HOVER_MS);
+  }];
+}
+
 interface StateBarProps {
   readonly filters: EventFilters;
-  readonly feed: FeedView;
   readonly held: HeldView;
   readonly isHeld: boolean;
   readonly isPaused: boolean;
-  readonly from: number;
   readonly onPause: (isPaused: boolean) => void;
   readonly onTop: () => void;
+  readonly onHover: (isOver: boolean) => void;
 }
 
 /** Live or held, what waits, and the files. */
-function StateBar({ filters, held, isHeld, isPaused, onPause, onTop }: StateBarProps): JSX.Element {
+function StateBar({ filters, held, isHeld, isPaused, onPause, onTop, onHover }: StateBarProps): JSX.Element {
   const { waiting } = held;
   return (
-    <div class="toolbar event-state">
+    <div
+      class="toolbar event-state"
+      onPointerEnter={() => waiting > 0 && onHover(true)}
+      onPointerLeave={() => onHover(false)}
+    >
       <button
         type="button"
         aria-pressed={!isPaused}
@@ -102,6 +121,7 @@ function StateBar({ filters, held, isHeld, isPaused, onPause, onTop }: StateBarP
           class="primary"
           onClick={() => {
             held.show();
+            onHover(false);
             onTop();
             document.querySelector(".event-frame")?.scrollTo({ top: 0 });
           }}

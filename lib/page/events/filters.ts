@@ -127,6 +127,7 @@ export function cleared(): Record<string, undefined> {
 
 function momentOf(text: string | null): number | undefined {
   if (text === null || text === "") return undefined;
-  const ms = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(text);
+  // Browsers read almost anything as a date, such as "-1".
+  const ms = /^\d{1,15}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : NaN;
   return ms >= 0 && ms <= MOMENT_MS_MAX ? ms : undefined;
 }

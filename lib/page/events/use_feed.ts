@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { useEffect, useMemo, useReducer, useRef } from "preact/hooks";
+import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { ask, messageOf } from "../core/api.ts";
 import { events, liveness, nowMs } from "../core/state.ts";
 import type { NetwallEvent } from "../core/types.ts";
@@ -17,6 +17,9 @@ const PAGE = 200;
 const TYPING_MS = 250;
 /** A flood that outruns the page makes it read anew no more often than that. */
 const RESTART_MS_MIN = 5_000;
+
+/** In a flood the table is drawn anew no more often than that. */
+const LIVE_MS_MIN = 500;
 
 export interface FeedView {
   readonly rows: readonly NetwallEvent[];
@@ -43,6 +46,30 @@ interface Reading {
   isStale: boolean;
 }
 
+/** The events that are live, but no more often than can be read. */
+function useLiveEvents(): ReadonlyMap<string, NetwallEvent> {
+  const [live, setLive] = useState(events.peek());
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let takenMs = -Infinity;
+    const take = (): void => {
+      timer = undefined;
+      takenMs = performance.now();
+      setLive(events.peek());
+    };
+    const stop = events.subscribe(() => {
+      const waitMs = takenMs + LIVE_MS_MIN - performance.now();
+      if (waitMs <= 0) take();
+      else timer ??= setTimeout(take, waitMs);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
+  return live;
+}
+
 export function useFeed(filters: EventFilters): FeedView {
   const key = JSON.stringify(filters);
   const [, draw] = useReducer((count: number, _: undefined) => count + 1, 0);
@@ -58,8 +85,10 @@ export function useFeed(filters: EventFilters): FeedView {
       reading.stopped.abort();
     };
   }, [reading]);
-  const isLive = liveness.value.state === "live";
-  if (reading.feed.takeLive(events.value) || (!isLive && reading.feed.isRead)) reading.isStale = true;
+  const live = useLiveEvents();
+  const { state } = liveness.value;
+  const isLive = state === "live";
+  if (reading.feed.takeLive(live) || (state === "lost" && reading.feed.isRead)) reading.isStale = true;
   // While something may be missing the page looks each second whether it may ask again.
   if (reading.isStale) void nowMs.value;
   useEffect(() => {

@@ -66,6 +66,18 @@ export function requestText({ http }: NetwallEvent): string {
   return visible(`${http.method} ${http.path}${http.status === undefined ? "" : ` ${http.status}`}`);
 }
 
+/** Types of which the request says it all: the ends stand beside it. */
+const OF_REQUESTS: ReadonlySet<EventType> = new Set([
+  ...(["unexpectedConnection", "unexpectedRequest", "policyRule", "stagedVerdict"] as const),
+]);
+
+/** What happened, for a row that tells the ends and the rule besides. */
+export function whatText(event: NetwallEvent): string {
+  if (event.http === undefined || !OF_REQUESTS.has(event.type)) return visible(event.message);
+  const { deviation } = event;
+  return requestText(event) + (deviation?.kind === "contentType" ? visible(`, ${deviation.observed}`) : "");
+}
+
 /** What is not known, such as `Unknown route GET /admin`; empty when all was known. */
 export function deviationText({ deviation }: NetwallEvent): string {
   return deviation === undefined
@@ -94,6 +106,7 @@ export interface Cells {
   readonly destination: string;
   readonly rule: string;
   readonly type: string;
+  readonly what: string;
   readonly message: string;
 }
 
@@ -107,6 +120,7 @@ export function cellsOf(event: NetwallEvent): Cells {
     destination: endText(event.destination),
     rule: ruleText(event.rule),
     type: TYPE_WORDS[event.type] ?? event.type,
+    what: whatText(event),
     message: visible(event.message),
   };
 }

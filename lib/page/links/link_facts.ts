@@ -7,6 +7,7 @@
  */
 import { plural } from "../core/format.ts";
 import type { Link } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 
 export type WallState = Link["wall"]["state"];
 export const WALL_STATES: readonly WallState[] = ["broken", "unknown", "whole"];
@@ -78,15 +79,16 @@ export function claimsOf({ claimed }: Link): Claim[] {
   );
   const others = Object.keys(claimed).filter((name) => !Object.hasOwn(CLAIM_LABELS, name)).sort();
   return [...known, ...others].map((name) => ({
-    label: Object.hasOwn(CLAIM_LABELS, name) ? CLAIM_LABELS[name]! : name,
-    value: claimed[name]!,
+    label: Object.hasOwn(CLAIM_LABELS, name) ? CLAIM_LABELS[name]! : visible(name),
+    value: visible(claimed[name]!),
   }));
 }
 
 /** The shortest thing that tells a container: its name, else its id, else its host. */
 export function containerText({ claimed }: Link): string {
-  return claimed["containerName"] || claimed["containerId"]?.slice(0, SHORT_ID_CHARS) ||
-    claimed["hostname"] || "";
+  return visible(
+    claimed["containerName"] || claimed["containerId"]?.slice(0, SHORT_ID_CHARS) || claimed["hostname"] || "",
+  );
 }
 
 /** Where what the agent claims is not what its token says. */
@@ -94,7 +96,7 @@ export function differencesOf({ image, namespace, claimed }: Link): string[] {
   const found: string[] = [];
   const compareWith = (what: string, enrolled: string, claim: string | undefined): void => {
     if (claim === undefined || claim === "" || enrolled === "" || claim === enrolled) return;
-    found.push(`Its token says ${what} ${enrolled}, but it claims ${claim}`);
+    found.push(`Its token says ${what} ${enrolled}, but it claims ${visible(claim)}`);
   };
   compareWith("image", image, claimed["image"]);
   compareWith("namespace", namespace, claimed["podNamespace"]);
@@ -103,7 +105,10 @@ export function differencesOf({ image, namespace, claimed }: Link): string[] {
 
 /** What is to be known of a wall, in a sentence, and then each thing by itself. */
 export function wallWords({ wall }: Link): { readonly text: string; readonly details: readonly string[] } {
-  const { state, listeners, exposed, faults } = wall;
+  const { state, listeners } = wall;
+  // Names of programs stand in them.
+  const exposed = wall.exposed.map(visible);
+  const faults = wall.faults.map(visible);
   const listening = plural(listeners, "socket");
   if (state === "whole") {
     return { text: `Nobody outside can connect to it (${listening} on loopback listen)`, details: faults };

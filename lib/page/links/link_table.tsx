@@ -130,7 +130,7 @@ function Details({ link }: { readonly link: Link }): JSX.Element {
         <h2>Link</h2>
         <dl>
           <Fact name="Gateway">this one ({`netwall ${version}, ${runtime}`})</Fact>
-          <Fact name="Dials from">{peer || "a unix socket"}</Fact>
+          <Fact name="Its address">{peer || "a unix socket"}</Fact>
           <Fact name="Since">{moment(sinceMs)} ({ago(sinceMs, nowMs.value)})</Fact>
           <Fact name="Round trip">{duration(roundTripMs)}</Fact>
           <Fact name="Streams">{streams}</Fact>

@@ -23,7 +23,6 @@ export interface Scene {
   /** Nodes by their ids, heads of namespaces by `fold:NAMESPACE`. */
   readonly places: ReadonlyMap<string, Box>;
   readonly lines: readonly MapLine[];
-  readonly bounds: Box;
 }
 
 export interface Reactions {
@@ -35,21 +34,21 @@ export interface Reactions {
 const THINGS = "[data-node],[data-line],[data-fold],[data-gateway]";
 
 /** Keys that do the same wherever the focus is on the map. */
-const KEYS: Readonly<Record<string, (zoom: MapZoom, bounds: Box) => void>> = {
+const KEYS: Readonly<Record<string, (zoom: MapZoom) => void>> = {
   "+": (zoom) => zoom.nearer(),
   "=": (zoom) => zoom.nearer(),
   "-": (zoom) => zoom.farther(),
-  "0": (zoom, bounds) => zoom.fit(bounds),
+  "0": (zoom) => zoom.fit(),
 };
 
 const PANS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
 
 export class Interaction {
-  readonly #svg: SVGSVGElement;
+  readonly #view: HTMLElement;
   readonly #zoom: MapZoom;
   readonly #reactions: Reactions;
   readonly #closed = new AbortController();
-  #scene: Scene = { places: new Map(), lines: [], bounds: { x: 0, y: 0, width: 0, height: 0 } };
+  #scene: Scene = { places: new Map(), lines: [] };
   #hot: Element | undefined;
   /** Where the Tab key leads among nodes, and among lines. */
   #place: string | undefined;
@@ -57,17 +56,17 @@ export class Interaction {
   /** To be focused once it is drawn. */
   #awaited: string | undefined;
 
-  constructor(svg: SVGSVGElement, zoom: MapZoom, reactions: Reactions) {
-    this.#svg = svg;
+  constructor(view: HTMLElement, zoom: MapZoom, reactions: Reactions) {
+    this.#view = view;
     this.#zoom = zoom;
     this.#reactions = reactions;
     const { signal } = this.#closed;
-    svg.addEventListener("click", ({ target }) => this.#open(elementOf(target)), { signal });
-    svg.addEventListener("keydown", (event) => this.#onKey(event), { signal });
-    svg.addEventListener("pointerover", ({ target }) => this.#heat(elementOf(target)), { signal });
-    svg.addEventListener("pointerleave", () => this.#heat(undefined), { signal });
-    svg.addEventListener("focusin", ({ target }) => this.#onFocus(elementOf(target)), { signal });
-    svg.addEventListener("focusout", () => this.#heat(undefined), { signal });
+    view.addEventListener("click", ({ target }) => this.#open(elementOf(target)), { signal });
+    view.addEventListener("keydown", (event) => this.#onKey(event), { signal });
+    view.addEventListener("pointerover", ({ target }) => this.#point(elementOf(target)), { signal });
+    view.addEventListener("pointerleave", () => this.#heat(undefined), { signal });
+    view.addEventListener("focusin", ({ target }) => this.#onFocus(elementOf(target)), { signal });
+    view.addEventListener("focusout", () => this.#heat(undefined), { signal });
   }
 
   /** Call it after each drawing. */
@@ -108,7 +107,7 @@ export class Interaction {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const element = elementOf(event.target);
     if (event.key === "Enter" || event.key === " ") this.#open(element);
-    else if (Object.hasOwn(KEYS, event.key)) KEYS[event.key]!(this.#zoom, this.#scene.bounds);
+    else if (Object.hasOwn(KEYS, event.key)) KEYS[event.key]!(this.#zoom);
     else if (!isArrow(event.key)) return;
     else if (element?.dataset["line"] !== undefined) {
       this.#step(element.dataset["line"], event.key === "ArrowUp" || event.key === "ArrowLeft" ? -1 : 1);
@@ -161,7 +160,12 @@ export class Interaction {
   #find(kind: "place" | "line", id: string): ThingElement | undefined {
     const name = kind === "line" ? "line" : id.startsWith("fold:") ? "fold" : "node";
     const value = name === "fold" ? id.slice("fold:".length) : id;
-    return this.#svg.querySelector<ThingElement>(`[data-${name}="${CSS.escape(value)}"]`) ?? undefined;
+    return this.#view.querySelector<ThingElement>(`[data-${name}="${CSS.escape(value)}"]`) ?? undefined;
+  }
+
+  /** While the map is moved, what passes under the mouse is not meant. */
+  #point(element: ThingElement | undefined): void {
+    if (!this.#view.classList.contains("is-moving")) this.#heat(element);
   }
 
   /** Marks a thing and what it is joined with, and has its words told. */
@@ -170,7 +174,7 @@ export class Interaction {
     this.#hot = element;
     const thing = element && thingOf(element);
     const isJoining = thing?.kind === "node" || thing?.kind === "line";
-    this.#svg.classList.toggle("has-hot", isJoining);
+    this.#view.classList.toggle("has-hot", isJoining);
     const hot = new Set<string>();
     if (isJoining) {
       hot.add(thing.id);
@@ -180,7 +184,7 @@ export class Interaction {
         }
       }
     }
-    for (const one of this.#svg.querySelectorAll<ThingElement>("[data-line],[data-node]")) {
+    for (const one of this.#view.querySelectorAll<ThingElement>("[data-line],[data-node]")) {
       one.toggleAttribute("data-hot", hot.has(one.dataset["line"] ?? one.dataset["node"] ?? ""));
     }
     this.#reactions.tell(thing, element === undefined ? { x: 0, y: 0 } : this.#cornerOf(element));
@@ -188,7 +192,7 @@ export class Interaction {
 
   /** Under a node; beside the middle of a line. */
   #cornerOf(element: ThingElement): { x: number; y: number } {
-    const frame = this.#svg.getBoundingClientRect();
+    const frame = this.#view.getBoundingClientRect();
     const { left, bottom, top, width } = (element.querySelector(".line-way") ?? element)
       .getBoundingClientRect();
     const isLine = element.dataset["line"] !== undefined;

@@ -37,8 +37,9 @@ export function Legend(): JSX.Element {
             agent linked.
           </p>
           <p>
-            <kbd>Tab</kbd> and the arrow keys move, <kbd>Enter</kbd> opens, <kbd>+</kbd> <kbd>−</kbd>{" "}
-            <kbd>0</kbd> zoom, <kbd>/</kbd> searches, <kbd>Esc</kbd> goes back.
+            The arrow keys move, <kbd>Shift</kbd> + <kbd>Tab</kbd> leads from a node to its lines,{" "}
+            <kbd>Enter</kbd> opens, <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom, <kbd>/</kbd> searches,{" "}
+            <kbd>Esc</kbd> goes back.
           </p>
         </div>
       </details>

@@ -42,7 +42,7 @@ export class LineView extends Component<LineViewProps> {
       <g
         class={`line is-${state}${isChosen ? " is-chosen" : ""}`}
         data-line={id}
-        tabIndex={-1}
+        tabindex={-1}
         role="button"
         aria-label={label}
       >

@@ -26,6 +26,8 @@ export interface MapCanvasProps {
   readonly chosenEdge: string | undefined;
   readonly chosenNode: string | undefined;
   readonly onOpen: (thing: Thing) => void;
+  /** What is shown at all: when that changes, all of it comes into view. */
+  readonly scope: string;
 }
 
 /** What is told of a thing that is pointed at. */
@@ -37,17 +39,18 @@ interface Tip {
 
 export function MapCanvas(props: MapCanvasProps): JSX.Element {
   const { model, layout } = props;
-  const svg = useRef<SVGSVGElement>(null);
-  const stage = useRef<SVGGElement>(null);
+  const view = useRef<HTMLDivElement>(null);
+  const drawing = useRef<SVGSVGElement>(null);
   const [tip, setTip] = useState<Tip>();
   const names = useMemo(() => new Map(model.nodes.map((node) => [node.id, nameOf(node)])), [model]);
-  const controls = useControls(svg, stage, props, setTip);
+  const controls = useControls(view, drawing, props, setTip);
+  const { x, y, width, height } = layout.bounds;
   return (
     <div class="map-stage">
-      <svg
-        ref={svg}
+      <div
+        ref={view}
         class="map-canvas"
-        tabIndex={0}
+        tabindex={0}
         role="application"
         aria-label="Map of the wall"
         aria-describedby="map-keys"
@@ -55,30 +58,30 @@ export function MapCanvas(props: MapCanvasProps): JSX.Element {
           if (event.key === "Escape") controls.current?.interaction.quieten();
         }}
       >
-        <Definitions />
-        <g ref={stage}>
+        <svg
+          ref={drawing}
+          class="map-drawing"
+          width={width}
+          height={height}
+          viewBox={`${x} ${y} ${width} ${height}`}
+        >
+          <Definitions />
           <Wall layout={layout} />
           {layout.boxes.map((box) => !box.isCollapsed && <NamespaceFrame key={box.namespace} box={box} />)}
-          <Lines {...props} names={names} />
           <Gateway layout={layout} />
+          <Lines {...props} names={names} />
           {model.nodes.map((node) => {
             const box = layout.nodes.get(node.id);
             return box &&
               <NodeView key={node.id} node={node} box={box} isChosen={node.id === props.chosenNode} />;
           })}
-        </g>
-      </svg>
+        </svg>
+      </div>
       <p id="map-keys" class="hidden">
         Arrow keys move from node to node, or the map. Enter opens. Tab goes on to the lines of a node. Plus
         and minus zoom, 0 shows all, slash searches. The list shows the same as a table.
       </p>
-      <ZoomButtons
-        onClick={(action) => {
-          const { zoom } = controls.current!;
-          if (action === "fit") zoom.fit(layout.bounds);
-          else zoom[action]();
-        }}
-      />
+      <ZoomButtons onClick={(action) => controls.current?.zoom[action]()} />
       {tip && <TipView tip={tip} model={model} names={names} />}
     </div>
   );
@@ -86,32 +89,33 @@ export function MapCanvas(props: MapCanvasProps): JSX.Element {
 
 /** Makes what reacts to mouse and keys once, and tells it of every drawing. */
 function useControls(
-  svg: { readonly current: SVGSVGElement | null },
-  stage: { readonly current: SVGGElement | null },
-  { model, layout, onOpen }: MapCanvasProps,
+  view: { readonly current: HTMLDivElement | null },
+  drawing: { readonly current: SVGSVGElement | null },
+  { model, layout, scope, onOpen }: MapCanvasProps,
   setTip: (tip: Tip | undefined) => void,
 ): { readonly current: { zoom: MapZoom; interaction: Interaction } | undefined } {
   const controls = useRef<{ zoom: MapZoom; interaction: Interaction } | undefined>(undefined);
-  const newest = useRef({ layout, onOpen });
-  newest.current = { layout, onOpen };
+  const shown = useRef(scope);
+  const newest = useRef(onOpen);
+  newest.current = onOpen;
   useLayoutEffect(() => {
-    const zoom = new MapZoom(svg.current!, stage.current!);
-    const interaction = new Interaction(svg.current!, zoom, {
+    const zoom = new MapZoom(view.current!, drawing.current!);
+    const interaction = new Interaction(view.current!, zoom, {
       open: (thing) => {
         // Whoever folds or unfolds a namespace with the keyboard goes on from there.
         if (thing.kind === "fold") interaction.await(`ns:${thing.id}`);
         if (thing.kind === "node" && thing.id.startsWith("ns:")) {
           interaction.await(`fold:${thing.id.slice(3)}`);
         }
-        newest.current.onOpen(thing);
+        newest.current(thing);
       },
       tell: (thing, at) => setTip(thing && thing.kind !== "gateway" ? { thing, ...at } : undefined),
     });
     controls.current = { zoom, interaction };
     const observer = new ResizeObserver(() => {
-      if (!zoom.isMoved) zoom.fit(newest.current.layout.bounds);
+      if (!zoom.isMoved) zoom.fit();
     });
-    observer.observe(svg.current!);
+    observer.observe(view.current!);
     return () => {
       observer.disconnect();
       interaction.close();
@@ -120,8 +124,10 @@ function useControls(
   }, []);
   useLayoutEffect(() => {
     const { zoom } = controls.current!;
-    if (!zoom.isMoved) zoom.fit(layout.bounds);
-  }, [layout]);
+    zoom.bounds = layout.bounds;
+    if (!zoom.isMoved || shown.current !== scope) zoom.fit();
+    shown.current = scope;
+  }, [layout, scope]);
   useLayoutEffect(() => controls.current!.interaction.show(sceneOf(model, layout)), [model, layout]);
   return controls;
 }
@@ -130,7 +136,7 @@ function sceneOf({ lines }: MapModel, layout: Layout): Scene {
   const heads = layout.boxes.filter(({ isCollapsed }) => !isCollapsed).map((box) =>
     [`fold:${box.namespace}`, { ...box, height: FOLD_HEIGHT }] as const
   );
-  return { places: new Map([...layout.nodes, ...heads]), lines, bounds: layout.bounds };
+  return { places: new Map([...layout.nodes, ...heads]), lines };
 }
 
 interface LinesProps extends MapCanvasProps {

@@ -18,6 +18,7 @@ import { MapCanvas } from "./map_canvas.tsx";
 import { type MapModel, mapModel } from "./model.ts";
 import { workloadId } from "./node.ts";
 import { Pulses } from "./pulses.ts";
+import { factsByGroup } from "./raw_lines.ts";
 import { Toolbar } from "./toolbar.tsx";
 
 /** On a screen that is no wider than this the list is shown, until the user chooses the map. */
@@ -54,7 +55,12 @@ function Loaded(): JSX.Element {
       <Notice filters={filters} model={model} />
       {model.nodes.length > 0 && (show === "list" ? <EdgeList model={model} /> : (
         <div class="map-frame">
-          <Drawing model={model} layout={layout} filters={filters} />
+          <Drawing
+            model={model}
+            layout={layout}
+            filters={filters}
+            scope={[filters.search, filters.focus, filters.fold, arranged].join("\n")}
+          />
           <Legend />
         </div>
       ))}
@@ -66,9 +72,10 @@ interface DrawingProps {
   readonly model: MapModel;
   readonly layout: Layout;
   readonly filters: MapFilters;
+  readonly scope: string;
 }
 
-function Drawing({ model, layout, filters }: DrawingProps): JSX.Element {
+function Drawing({ model, layout, filters, scope }: DrawingProps): JSX.Element {
   const pulses = useRef<Pulses | undefined>(undefined);
   pulses.current ??= new Pulses();
   const flashes = useMemo(() => pulses.current!.note(model.lines), [model]);
@@ -79,6 +86,7 @@ function Drawing({ model, layout, filters }: DrawingProps): JSX.Element {
       model={model}
       layout={layout}
       flashes={flashes}
+      scope={scope}
       chosenEdge={params.get("edge") ?? undefined}
       chosenNode={group === null ? undefined : workloadId(group)}
       onOpen={(thing) => open(thing, model, filters)}
@@ -89,17 +97,17 @@ function Drawing({ model, layout, filters }: DrawingProps): JSX.Element {
 /** Anew whenever something of it has changed; the clock counts only for what falls quiet. */
 function useModel(filters: MapFilters): MapModel {
   const now = filters.quietMinutes > 0 ? nowMs.value : 0;
+  const facts = useMemo(() => factsByGroup(groups.value, links.value), [groups.value, links.value]);
   return useMemo(
     () =>
       mapModel({
-        groups: groups.value,
+        facts,
         edges: edges.value.values(),
-        links: links.value,
         rates: rates.value,
         filters,
         nowMs: now,
       }),
-    [groups.value, edges.value, links.value, rates.value, filters, now],
+    [facts, edges.value, rates.value, filters, now],
   );
 }
 

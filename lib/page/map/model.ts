@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { EdgeRecord, GroupView, Link } from "../core/types.ts";
-import { factsOf, type WorkloadFacts } from "./facts.ts";
+import type { EdgeRecord } from "../core/types.ts";
+import type { WorkloadFacts } from "./facts.ts";
 import { DIRECTIONS, type MapFilters } from "./filters.ts";
 import {
   LINE_STATES,
@@ -15,20 +15,18 @@ import {
   type MapLine,
   mergedLine,
   type RawLine,
-  stateOf,
   targetOf,
   worst,
 } from "./line.ts";
 import {
-  hostId,
   type MapNode,
   namespaceId,
   namespaceNode,
   namespaceOf,
   type OutsideNode,
-  sourceId,
   workloadId,
 } from "./node.ts";
+import { rawLines } from "./raw_lines.ts";
 
 /** Of more workloads than this, namespaces start collapsed. */
 export const OPEN_WORKLOADS_MAX = 40;
@@ -38,9 +36,9 @@ export const OUTSIDE_MAX = 16;
 export const LINES_MAX = 2_000;
 
 export interface MapInput {
-  readonly groups: readonly GroupView[];
+  /** Of `factsByGroup`: they change seldom, edges many times a second. */
+  readonly facts: ReadonlyMap<string, WorkloadFacts>;
   readonly edges: Iterable<EdgeRecord>;
-  readonly links: readonly Link[];
   /** Per second, by the id of an edge. */
   readonly rates: ReadonlyMap<string, number>;
   readonly filters: MapFilters;
@@ -68,10 +66,8 @@ export interface MapModel {
 
 export function mapModel(input: MapInput): MapModel {
   const { filters } = input;
-  const facts = factsByGroup(input);
-  const isOpen = (group: string): boolean => facts.get(group)?.wall === "broken";
-  const all = [...input.edges].map((record) => rawLine(record, isOpen));
-  for (const { from, to } of all) addUnknown(facts, from, to);
+  const facts = new Map(input.facts);
+  const all = rawLines(input.edges, facts);
   const scope = scopeOf(all, facts, filters);
   const raw = scope.lines.filter((line) => isWanted(line, filters, input.nowMs));
   const shown = shownNodes(raw, facts, scope, filters);
@@ -82,34 +78,6 @@ export function mapModel(input: MapInput): MapModel {
   const workloads = [...facts.values()].filter(({ group }) => shown.has(workloadId(group)))
     .sort((a, b) => compare(a.group, b.group));
   return { nodes, lines, raw, workloads, total: all.length, cut, namespaces, collapsed };
-}
-
-function factsByGroup({ groups, links }: MapInput): Map<string, WorkloadFacts> {
-  const linksOf = Map.groupBy(links, ({ group }) => group);
-  const facts = new Map(groups.map((view) => [view.id, factsOf(view.id, view, linksOf.get(view.id) ?? [])]));
-  for (const [group, own] of linksOf) {
-    if (!facts.has(group)) facts.set(group, factsOf(group, undefined, own));
-  }
-  return facts;
-}
-
-function rawLine(record: EdgeRecord, isOpen: (group: string) => boolean): RawLine {
-  const { direction, source, destination, host } = record;
-  return {
-    record,
-    from: direction === "north-south" ? sourceId(source) : workloadId(source),
-    to: destination === "" ? hostId(host) : workloadId(destination),
-    state: stateOf(record, isOpen),
-  };
-}
-
-/** A group that no agent of was seen since the gateway started is known by its edges alone. */
-function addUnknown(facts: Map<string, WorkloadFacts>, ...ids: readonly string[]): void {
-  for (const id of ids) {
-    if (namespaceOf(id) === undefined) continue;
-    const group = id.slice("group:".length);
-    if (!facts.has(group)) facts.set(group, factsOf(group, undefined, []));
-  }
 }
 
 /** What search and focus leave: lines, and the nodes at their ends or that were asked for by themselves. */
@@ -127,6 +95,11 @@ function scopeOf(
 ): Scope {
   const words = search.toLowerCase().split(/\s+/).filter((word) => word !== "");
   const workloads = [...facts.keys()].map(workloadId);
+  if (words.length === 0 && focus === "") {
+    const ids = new Set(workloads);
+    for (const { from, to } of all) ids.add(from).add(to);
+    return { lines: all, ids, asked: new Set() };
+  }
   const hasAll = (text: string): boolean => words.every((word) => text.includes(word));
   const textOf = (id: string): string => facts.get(id.slice("group:".length))?.text ?? id.toLowerCase();
   const isFocus = (id: string): boolean =>
@@ -136,16 +109,8 @@ function scopeOf(
     return words.length === 0 ||
       hasAll(`${textOf(from)}\n${textOf(to)}\n${targetOf(record)}\n${record.lastRule}`.toLowerCase());
   });
-  const asked = new Set(
-    focus !== ""
-      ? workloads.filter(isFocus)
-      : words.length > 0
-      ? workloads.filter((id) => hasAll(textOf(id)))
-      : [],
-  );
-  const isAll = focus === "" && words.length === 0;
-  const ids = new Set([...lines.flatMap(({ from, to }) => [from, to]), ...(isAll ? workloads : asked)]);
-  return { lines, ids, asked };
+  const asked = new Set(workloads.filter((id) => focus === "" ? hasAll(textOf(id)) : isFocus(id)));
+  return { lines, ids: new Set([...lines.flatMap(({ from, to }) => [from, to]), ...asked]), asked };
 }
 
 function isWanted({ record, state }: RawLine, filters: MapFilters, nowMs: number): boolean {
@@ -161,13 +126,14 @@ function shownNodes(
   scope: Scope,
   filters: MapFilters,
 ): ReadonlySet<string> {
-  const shown = new Set(raw.flatMap(({ from, to }) => [from, to]));
-  for (const id of scope.asked) shown.add(id);
+  const shown = new Set(scope.asked);
+  for (const { from, to } of raw) shown.add(from).add(to);
   const areLinesFiltered = filters.quietMinutes > 0 || filters.directions.size < DIRECTIONS.length ||
     filters.states.size < LINE_STATES.length;
   if (areLinesFiltered) return shown;
   for (const group of facts.keys()) {
-    if (scope.ids.has(workloadId(group))) shown.add(workloadId(group));
+    const id = workloadId(group);
+    if (scope.ids.has(id)) shown.add(id);
   }
   return shown;
 }

@@ -21,6 +21,9 @@ export interface NodeViewProps {
 const NAME_CHARS_MAX = 22;
 const OUTSIDE_CHARS_MAX = 20;
 
+/** After each text: what is read out as the name of a node is all of them together. */
+const SPACE = " ";
+
 const WALL_SIGNS: Readonly<Record<WallState, string>> = { whole: "✓", broken: "✕", unknown: "?" };
 const LEARNING_WORDS: Readonly<Record<LearningState, string>> = {
   none: "nothing seen yet",
@@ -43,9 +46,9 @@ export class NodeView extends Component<NodeViewProps> {
         class={`node is-${node.kind}${isChosen ? " is-chosen" : ""}${stateClass(node)}`}
         transform={`translate(${x},${y})`}
         data-node={node.id}
-        tabIndex={-1}
+        tabindex={-1}
         role="button"
-        aria-label={nodeWords(node).replaceAll("\n", ", ")}
+        aria-description={nodeWords(node).replaceAll("\n", ", ")}
       >
         {node.kind === "namespace" && (
           <rect class="node-stack" x="5" y="5" width={width} height={height} rx="7" />
@@ -87,10 +90,14 @@ function Workload({ facts, width }: { readonly facts: WorkloadFacts; readonly wi
   const links = roundTripMs === undefined ? "gone" : `${plural(agents, "agent")}, ${duration(roundTripMs)}`;
   return (
     <>
-      <text class="node-name" x="10" y="20">{ending(visible(image), NAME_CHARS_MAX)}</text>
+      <text class="node-name" x="10" y="20">{ending(visible(image), NAME_CHARS_MAX)}{SPACE}</text>
       <ModeChip mode={mode} isMixed={isMixed} />
-      <text class={`node-small learning-${learning}`} x="86" y="39">{LEARNING_WORDS[learning]}{open}</text>
-      <text class={`node-small wall-${wall}`} x="10" y="57">wall {WALL_SIGNS[wall]} {wall}</text>
+      <text class={`node-small learning-${learning}`} x="86" y="39">
+        {LEARNING_WORDS[learning]}
+        {open}
+        {SPACE}
+      </text>
+      <text class={`node-small wall-${wall}`} x="10" y="57">wall {WALL_SIGNS[wall]} {wall}{SPACE}</text>
       <text class="node-small" x={width - 10} y="57" text-anchor="end">{links}</text>
     </>
   );
@@ -100,7 +107,7 @@ function ModeChip({ mode, isMixed }: Pick<WorkloadFacts, "mode" | "isMixed">): J
   return (
     <g class={`mode mode-${mode ?? "unknown"}`} transform="translate(10,27)">
       <rect width="68" height="17" rx="8.5" />
-      <text x="34" y="12.5" text-anchor="middle">{mode ?? "mode ?"}{isMixed ? " …" : ""}</text>
+      <text x="34" y="12.5" text-anchor="middle">{mode ?? "mode ?"}{isMixed ? " …" : ""}{SPACE}</text>
     </g>
   );
 }
@@ -111,18 +118,20 @@ function Namespace({ node, width }: { readonly node: NamespaceNode; readonly wid
     <>
       <text class="node-name" x="10" y="20">
         {ending(visible(namespace) || "(no namespace)", NAME_CHARS_MAX)}
+        {SPACE}
       </text>
       <ModeChip mode={mode} isMixed={isMixed} />
-      <text class="node-small" x="86" y="39">{plural(workloads, "workload")}</text>
+      <text class="node-small" x="86" y="39">{plural(workloads, "workload")}{SPACE}</text>
       <text class={`node-small ${broken > 0 ? "wall-broken" : ""}`} x="10" y="57">
         {broken > 0 ? `✕ ${plural(broken, "broken wall")}` : plural(agents, "agent")}
+        {SPACE}
       </text>
       {inside !== undefined && (
         <text class={`node-small within-${inside}`} x={width - 10} y="57" text-anchor="end">
           within: {STATE_WORDS[inside].name}
         </text>
       )}
-      <text class="node-open" x={width - 16} y="22" text-anchor="middle">+</text>
+      <text class="node-open" x={width - 16} y="22" text-anchor="middle" aria-hidden="true">+</text>
     </>
   );
 }

@@ -60,13 +60,13 @@ export function Gateway({ layout: { gateway } }: { readonly layout: Layout }): J
       class={`gateway${ready ? "" : " is-stopping"}`}
       transform={`translate(${x},${y})`}
       data-gateway=""
-      tabIndex={0}
+      tabindex={0}
       role="link"
-      aria-label={`The gateway in the wall, version ${version}: ${carried}${state}. Opens the links.`}
+      aria-description="It stands in the wall. Opens the links"
     >
       <rect class="node-card" width={width} height={height} rx="8" />
-      <text class="gateway-name" x={width / 2} y="26" text-anchor="middle">gateway</text>
-      <text class="node-small" x={width / 2} y="44" text-anchor="middle">{version}{state}</text>
+      <text class="gateway-name" x={width / 2} y="26" text-anchor="middle">gateway{" "}</text>
+      <text class="node-small" x={width / 2} y="44" text-anchor="middle">{version}{state}{" "}</text>
       <text class="node-small" x={width / 2} y="62" text-anchor="middle">{carried}</text>
     </g>
   );
@@ -84,13 +84,13 @@ export function NamespaceFrame({ box }: { readonly box: NamespaceBox }): JSX.Ele
       <g
         class="box-head"
         data-fold={namespace}
-        tabIndex={-1}
+        tabindex={-1}
         role="button"
-        aria-label={`Collapse namespace ${name}`}
+        aria-label={`${name}: collapse this namespace`}
       >
         <rect width={width} height={FOLD_HEIGHT} rx="10" />
         <text class="box-name" x="14" y="18">{name}</text>
-        <text class="node-open" x={width - 18} y="18" text-anchor="middle">−</text>
+        <text class="node-open" x={width - 18} y="18" text-anchor="middle" aria-hidden="true">−</text>
       </g>
     </g>
   );

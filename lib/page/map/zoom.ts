@@ -1,12 +1,13 @@
 /**
  * Moves the map under the view: by mouse, finger and wheel, and by the buttons and keys of the page.
  *
- * The transform is set on the element itself. Nothing of Preact's is drawn anew for it.
+ * The drawing is an element of its own that is moved as a whole, so that the browser has nothing to draw anew while
+ * it moves, however many lines there are. When it rests it is drawn sharp for its size.
  *
  * @module
  */
 import { select } from "d3-selection";
-import { zoom, type ZoomBehavior, zoomIdentity } from "d3-zoom";
+import { zoom, type ZoomBehavior, zoomIdentity, type ZoomTransform } from "d3-zoom";
 import type { Box } from "./boxes.ts";
 
 const SCALE_MIN = 0.05;
@@ -18,23 +19,30 @@ const FIT_PAD = 24;
 const FAR_SCALE = 0.5;
 const STEP_SCALE = 1.3;
 const STEP_PIXELS = 80;
+/** It rests when it has not moved for so long. */
+const REST_MS = 160;
 
 export class MapZoom {
-  readonly #svg: SVGSVGElement;
-  readonly #behavior: ZoomBehavior<SVGSVGElement, unknown>;
+  readonly #view: HTMLElement;
+  readonly #drawing: SVGSVGElement;
+  readonly #behavior: ZoomBehavior<HTMLElement, unknown>;
+  #transform: ZoomTransform = zoomIdentity;
+  #bounds: Box = { x: 0, y: 0, width: 0, height: 0 };
   #isMoved = false;
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param stage What is moved; the whole content of the SVG. */
-  constructor(svg: SVGSVGElement, stage: SVGGElement) {
-    this.#svg = svg;
-    this.#behavior = zoom<SVGSVGElement, unknown>().scaleExtent([SCALE_MIN, SCALE_MAX])
-      .on("zoom", ({ transform, sourceEvent }) => {
-        stage.setAttribute("transform", String(transform));
-        svg.classList.toggle("is-far", transform.k < FAR_SCALE);
+  /** @param drawing Within the view; its left upper corner is that of the bounds. */
+  constructor(view: HTMLElement, drawing: SVGSVGElement) {
+    this.#view = view;
+    this.#drawing = drawing;
+    this.#behavior = zoom<HTMLElement, unknown>().scaleExtent([SCALE_MIN, SCALE_MAX])
+      .on("zoom", ({ transform, sourceEvent }: { transform: ZoomTransform; sourceEvent: unknown }) => {
+        this.#transform = transform;
         // By hand: from now on nothing moves by itself.
-        if (sourceEvent !== null) this.#isMoved = true;
+        if (sourceEvent) this.#isMoved = true;
+        this.#move();
       });
-    select(svg).call(this.#behavior).on("dblclick.zoom", null);
+    select(view).call(this.#behavior).on("dblclick.zoom", null);
   }
 
   /** Whether the user has chosen what part is seen. */
@@ -42,56 +50,70 @@ export class MapZoom {
     return this.#isMoved;
   }
 
+  /** What the drawing holds now: call it whenever that changes. */
+  set bounds(bounds: Box) {
+    this.#bounds = bounds;
+    this.#place();
+  }
+
   /** Shows all of it. */
-  fit({ x, y, width, height }: Box): void {
-    const { clientWidth, clientHeight } = this.#svg;
+  fit(): void {
+    const { x, y, width, height } = this.#bounds;
+    const { clientWidth, clientHeight } = this.#view;
     if (clientWidth === 0 || clientHeight === 0 || width <= 0 || height <= 0) return;
-    const roomy = Math.min(
-      (clientWidth - 2 * FIT_PAD) / width,
-      (clientHeight - 2 * FIT_PAD) / height,
-      FIT_SCALE_MAX,
-    );
-    const scale = Math.max(roomy, SCALE_MIN);
+    const [wide, high] = [(clientWidth - 2 * FIT_PAD) / width, (clientHeight - 2 * FIT_PAD) / height];
+    const scale = Math.max(Math.min(wide, high, FIT_SCALE_MAX), SCALE_MIN);
     const left = clientWidth / 2 - (x + width / 2) * scale;
     const top = clientHeight / 2 - (y + height / 2) * scale;
-    select(this.#svg).call(this.#behavior.transform, zoomIdentity.translate(left, top).scale(scale));
+    select(this.#view).call(this.#behavior.transform, zoomIdentity.translate(left, top).scale(scale));
     this.#isMoved = false;
   }
 
   nearer(): void {
     this.#isMoved = true;
-    select(this.#svg).call(this.#behavior.scaleBy, STEP_SCALE);
+    select(this.#view).call(this.#behavior.scaleBy, STEP_SCALE);
   }
 
   farther(): void {
     this.#isMoved = true;
-    select(this.#svg).call(this.#behavior.scaleBy, 1 / STEP_SCALE);
+    select(this.#view).call(this.#behavior.scaleBy, 1 / STEP_SCALE);
   }
 
   /** @param x, y In steps: 1 shows more of what lies right, or below. */
   pan(x: number, y: number): void {
     this.#isMoved = true;
-    const { k } = this.#transform();
-    select(this.#svg).call(this.#behavior.translateBy, -x * STEP_PIXELS / k, -y * STEP_PIXELS / k);
+    const step = STEP_PIXELS / this.#transform.k;
+    select(this.#view).call(this.#behavior.translateBy, -x * step, -y * step);
   }
 
   /** Brings a place into view, when it is not. */
   reveal({ x, y, width, height }: Box): void {
-    const { k, x: left, y: top } = this.#transform();
-    const { clientWidth, clientHeight } = this.#svg;
-    const [fromX, toX] = [x * k + left, (x + width) * k + left];
-    const [fromY, toY] = [y * k + top, (y + height) * k + top];
+    const [fromX, fromY] = this.#transform.apply([x, y]);
+    const [toX, toY] = this.#transform.apply([x + width, y + height]);
+    const { clientWidth, clientHeight } = this.#view;
     if (fromX >= 0 && fromY >= 0 && toX <= clientWidth && toY <= clientHeight) return;
     this.#isMoved = true;
-    select(this.#svg).call(this.#behavior.translateTo, x + width / 2, y + height / 2);
+    select(this.#view).call(this.#behavior.translateTo, x + width / 2, y + height / 2);
   }
 
-  /** Lets go of the element. */
+  /** Lets go of the elements. */
   close(): void {
-    select(this.#svg).on(".zoom", null);
+    clearTimeout(this.#restTimer);
+    select(this.#view).on(".zoom", null);
   }
 
-  #transform(): { readonly k: number; readonly x: number; readonly y: number } {
-    return (this.#svg as SVGSVGElement & { __zoom?: typeof zoomIdentity }).__zoom ?? zoomIdentity;
+  #move(): void {
+    this.#view.classList.add("is-moving");
+    this.#place();
+    clearTimeout(this.#restTimer);
+    this.#restTimer = setTimeout(() => {
+      this.#view.classList.remove("is-moving");
+      this.#view.classList.toggle("is-far", this.#transform.k < FAR_SCALE);
+    }, REST_MS);
+  }
+
+  #place(): void {
+    const [left, top] = this.#transform.apply([this.#bounds.x, this.#bounds.y]);
+    this.#drawing.style.transform = `translate(${left}px, ${top}px) scale(${this.#transform.k})`;
   }
 }

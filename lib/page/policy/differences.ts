@@ -20,16 +20,19 @@ export interface Difference {
   readonly name: string;
 }
 
-/** Whether two values say the same; the order of keys says nothing. */
+/** Whether two values say the same; the order of keys says nothing. Parts that both share are not looked into. */
 export function same(a: unknown, b: unknown): boolean {
-  return canonical(a) === canonical(b);
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) => {
-    if (typeof each !== "object" || each === null || Array.isArray(each)) return each;
-    return Object.fromEntries(Object.entries(each).sort(([a], [b]) => a < b ? -1 : 1));
-  }) ?? "";
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
+      a.every((item, at) => same(item, b[at]));
+  }
+  const [keys, others] = [Object.keys(a), Object.keys(b)];
+  return keys.length === others.length &&
+    keys.every((key) =>
+      Object.hasOwn(b, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key])
+    );
 }
 
 /** Whom a mode is for, such as `shop/web egress`, and who set it when that was the evidence. */
@@ -94,4 +97,10 @@ export function differenceLine({ part, kind, name }: Difference): string {
   const sign = kind === "added" ? "+" : kind === "removed" ? "-" : "~";
   if (part === "metadata") return `${sign} name and comment of the policy`;
   return `${sign} ${part} ${name}${kind === "moved" ? " (moved)" : ""}`;
+}
+
+/** How a line of a difference is shown. */
+export function lineClass(line: string): "added" | "removed" | "" {
+  const sign = line.trimStart()[0];
+  return sign === "+" ? "added" : sign === "-" ? "removed" : "";
 }

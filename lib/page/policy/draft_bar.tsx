@@ -13,7 +13,7 @@ import { showApplied } from "../ui/change_dialog.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { showToast } from "../ui/toast.tsx";
-import { differenceLine } from "./differences.ts";
+import { differenceLine, lineClass } from "./differences.ts";
 import type { Draft } from "./draft.ts";
 import { mergeOnto } from "./merge.ts";
 import {
@@ -42,6 +42,7 @@ export function DraftBar(): JSX.Element | null {
     <section class="card policy-bar" aria-label="Draft">
       <p role="status">
         <b>{plural(changes.value.length, "change")} not applied</b>, made from version {now.base.version}.
+        {" "}
         {current !== now.base.version && <>Version {current} is in force by now: “Review” says what to do.</>}
       </p>
       <div class="toolbar">
@@ -55,8 +56,8 @@ export function DraftBar(): JSX.Element | null {
       <details>
         <summary>What has changed</summary>
         <ul class="diff">
-          {changes.value.slice(0, TOLD_MAX).map((change) => (
-            <li key={`${change.kind}${change.part}${change.name}`}>{differenceLine(change)}</li>
+          {changes.value.slice(0, TOLD_MAX).map(differenceLine).map((line) => (
+            <li key={line} class={lineClass(line)}>{line}</li>
           ))}
           {changes.value.length > TOLD_MAX && <li>and {changes.value.length - TOLD_MAX} more</li>}
         </ul>

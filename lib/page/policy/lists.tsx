@@ -10,11 +10,13 @@ import { duration, moment, shortMoment } from "../core/format.ts";
 import { isOperator } from "../core/session.ts";
 import { nowMs, policyVersion } from "../core/state.ts";
 import type { BanView } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Empty } from "../ui/empty.tsx";
 import { ViewLink } from "../ui/link.tsx";
 import { showToast } from "../ui/toast.tsx";
 import { usePages } from "./pages.ts";
+import { roughNowMs } from "./policy_state.ts";
 
 interface AuditEntry {
   readonly id: number;
@@ -52,13 +54,13 @@ export function AuditTab(): JSX.Element {
               {items.map(({ id, atMs, by, role, action, detail }) => (
                 <tr key={id}>
                   <td data-label="When" class="policy-time" title={moment(atMs)}>
-                    {shortMoment(atMs, nowMs.value)}
+                    {shortMoment(atMs, roughNowMs.value)}
                   </td>
                   <td class="long" data-label="By">
-                    {by} <span class="muted">({role})</span>
+                    {visible(by)} <span class="muted">({role})</span>
                   </td>
                   <td class="mono" data-label="What">{action}</td>
-                  <td class="long" data-label="In detail">{detail}</td>
+                  <td class="long" data-label="In detail">{visible(detail)}</td>
                 </tr>
               ))}
             </tbody>
@@ -146,7 +148,7 @@ function BanTable({ bans, onAsk }: BanTableProps): JSX.Element {
               </td>
               {isOperator() && (
                 <td data-label="Change">
-                  <button type="button" aria-label={`Let ${ban.source} in again`} onClick={() => onAsk(ban)}>
+                  <button type="button" aria-label={`Let in again: ${ban.source}`} onClick={() => onAsk(ban)}>
                     Let in again…
                   </button>
                 </td>

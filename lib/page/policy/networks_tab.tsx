@@ -1,5 +1,5 @@
 /**
- * Named networks, and the rate limits: what a policy says besides rules and modes.
+ * Named networks: the addresses that rules speak of by name.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { isOperator } from "../core/session.ts";
 import { Empty } from "../ui/empty.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { ViewLink } from "../ui/link.tsx";
-import { same } from "./differences.ts";
+import { same, type Spec } from "./differences.ts";
 import { withSpec } from "./draft.ts";
 import { byField } from "./faults.ts";
 import { Field, FormDialog } from "./form.tsx";
@@ -50,54 +50,7 @@ export function NetworksTab(): JSX.Element {
           </p>
         </Empty>
       )}
-      {networks.length > 0 && (
-        <div class="table-frame" tabIndex={0} role="region" aria-label="Table of networks">
-          <table class="policy-table">
-            <caption class="hidden">Named networks</caption>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Addresses</th>
-                <th scope="col">Rules about it</th>
-                {isOperator() && <th scope="col">Change</th>}
-              </tr>
-            </thead>
-            <tbody>
-              {networks.map(([name, cidrs]) => {
-                const users = usersOfNetwork(spec!, name);
-                return (
-                  <tr key={name}>
-                    <td class="mono" data-label="Name">{name}</td>
-                    <td class="long mono" data-label="Addresses">{cidrs.join(", ")}</td>
-                    <td class="long" data-label="Rules about it">
-                      <Users ids={users} />
-                    </td>
-                    {isOperator() && (
-                      <td data-label="Change">
-                        <div class="policy-actions">
-                          <IconButton
-                            icon="edit"
-                            label={`Edit ${name}`}
-                            onClick={() => setAsked(name)}
-                          />
-                          <IconButton
-                            icon="trash"
-                            label={`Delete ${name}`}
-                            isDisabled={users.length > 0}
-                            title={users.length > 0 ? "Rules speak of it: change them first" : undefined}
-                            onClick={() =>
-                              remove(name)}
-                          />
-                        </div>
-                      </td>
-                    )}
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {networks.length > 0 && <NetworkTable spec={spec!} onEdit={setAsked} onRemove={remove} />}
       {asked !== undefined && (
         <NetworkDialog
           key={asked}
@@ -107,6 +60,62 @@ export function NetworksTab(): JSX.Element {
         />
       )}
     </section>
+  );
+}
+
+interface NetworkTableProps {
+  readonly spec: Spec;
+  readonly onEdit: (name: string) => void;
+  readonly onRemove: (name: string) => void;
+}
+
+function NetworkTable({ spec, onEdit, onRemove }: NetworkTableProps): JSX.Element {
+  return (
+    <div class="table-frame" tabIndex={0} role="region" aria-label="Table of networks">
+      <table class="policy-table">
+        <caption class="hidden">Named networks</caption>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Addresses</th>
+            <th scope="col">Rules about it</th>
+            {isOperator() && <th scope="col">Change</th>}
+          </tr>
+        </thead>
+        <tbody>
+          {Object.entries(spec.networks).map(([name, cidrs]) => {
+            const users = usersOfNetwork(spec, name);
+            return (
+              <tr key={name}>
+                <td class="mono" data-label="Name">{name}</td>
+                <td class="long mono" data-label="Addresses">{cidrs.join(", ")}</td>
+                <td class="long" data-label="Rules about it">
+                  <Users ids={users} />
+                </td>
+                {isOperator() && (
+                  <td data-label="Change">
+                    <div class="policy-actions">
+                      <IconButton
+                        icon="edit"
+                        label={`Edit ${name}`}
+                        onClick={() => onEdit(name)}
+                      />
+                      <IconButton
+                        icon="trash"
+                        label={`Delete ${name}`}
+                        isDisabled={users.length > 0}
+                        title={users.length > 0 ? "Rules speak of it: change them first" : undefined}
+                        onClick={() => onRemove(name)}
+                      />
+                    </div>
+                  </td>
+                )}
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

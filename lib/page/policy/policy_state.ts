@@ -9,8 +9,9 @@
 import { batch, computed, signal } from "@preact/signals";
 import { ask, messageOf } from "../core/api.ts";
 import { session } from "../core/session.ts";
+import { nowMs, policyVersion } from "../core/state.ts";
 import type { PolicyDocument, PolicyVersion } from "../core/types.ts";
-import { differences } from "./differences.ts";
+import { differences, same } from "./differences.ts";
 import { type Draft, rebase, step, stepBack } from "./draft.ts";
 
 /** How often each rule has decided. */
@@ -31,6 +32,8 @@ export interface TextDraft {
   readonly hasModel: boolean;
 }
 
+const ROUGH_MS = 10_000;
+
 export const inForce = signal<PolicyVersion | undefined>(undefined);
 /** Why the policy cannot be read; empty when it can. */
 export const readFault = signal("");
@@ -41,6 +44,9 @@ export const draft = signal<Draft | undefined>(undefined);
 export const textDraft = signal<TextDraft | undefined>(undefined);
 /** Whose drafts they are. */
 const owner = signal("");
+
+/** The time, in steps that are fine enough for what is told here: long tables are not drawn anew each second. */
+export const roughNowMs = computed(() => Math.floor(nowMs.value / ROUGH_MS) * ROUGH_MS);
 
 /** The text has changes. */
 export const isTextChanged = computed(() => {
@@ -60,7 +66,7 @@ export async function readPolicy(): Promise<void> {
   try {
     const found = await ask<PolicyVersion>("GET", "/policy");
     // Answers may come in another order than they were asked for.
-    if (found.version < (inForce.peek()?.version ?? 0)) return;
+    if (found.version < policyVersion.peek()) return;
     batch(() => {
       inForce.value = found;
       readFault.value = "";
@@ -83,7 +89,8 @@ export async function readStaged(isStaged: boolean): Promise<void> {
 
 export async function readHits(): Promise<void> {
   try {
-    hits.value = await ask<Hits>("GET", "/policy/hits");
+    const found = await ask<Hits>("GET", "/policy/hits");
+    if (!same(found, hits.peek())) hits.value = found;
   } catch {
     // The next time comes soon; until then the counts are older.
   }

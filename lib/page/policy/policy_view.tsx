@@ -8,7 +8,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { shortMoment } from "../core/format.ts";
 import { place } from "../core/router.ts";
 import { isOperator } from "../core/session.ts";
-import { nowMs, policyVersion, status } from "../core/state.ts";
+import { policyVersion, status } from "../core/state.ts";
+import { visible } from "../core/visible.ts";
 import { Empty } from "../ui/empty.tsx";
 import { ViewLink } from "../ui/link.tsx";
 import { DraftBar, StagedBar } from "./draft_bar.tsx";
@@ -23,6 +24,7 @@ import {
   readFault,
   readPolicy,
   readStaged,
+  roughNowMs,
   shown,
 } from "./policy_state.ts";
 import { RulesTab } from "./rules_tab.tsx";
@@ -117,8 +119,9 @@ function Head(): JSX.Element {
     <p class="muted policy-head">
       {current !== undefined && (
         <>
-          Version {current.version} is in force, made by {current.by} {shortMoment(current.atMs, nowMs.value)}
-          {current.comment !== "" && <>: {current.comment}</>}.
+          Version {current.version} is in force, made by {current.by}{" "}
+          {shortMoment(current.atMs, roughNowMs.value)}
+          {current.comment !== "" && <>: {visible(current.comment)}</>}.
         </>
       )} {!isOperator() && <>You are a viewer: you see everything, and can change nothing.</>}
     </p>

@@ -49,7 +49,9 @@ function bodyOf(content: Content): { json: PolicyDocument } | { yaml: string } {
 export async function putInForce(content: Content, base: number, comment: string): Promise<Applied> {
   if ("document" in content) return await apply(content.document, base, comment);
   if ("yaml" in content) return await applyYaml(content.yaml, base, comment);
-  return await ask<Applied>("POST", `/policy/versions/${content.rollbackTo.version}/rollback`);
+  return await ask<Applied>("POST", `/policy/versions/${content.rollbackTo.version}/rollback`, {
+    headers: { "If-Match": `"${base}"` },
+  });
 }
 
 /** @throws {ApiError} 412 when another version than `base` is in force by now. */

@@ -9,6 +9,7 @@ import { ApiError, messageOf } from "../core/api.ts";
 import { moment } from "../core/format.ts";
 import { isOperator } from "../core/session.ts";
 import type { Applied, PolicyVersion } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 import { ForecastView } from "../ui/change_dialog.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Field } from "./form.tsx";
@@ -94,7 +95,9 @@ function Overtaken(
     <div class="warning" role="alert">
       <p>
         Version {current.version} is in force by now: {current.by} made it at {moment(current.atMs)}
-        {current.comment !== "" && <>, saying “{current.comment}”</>}. This was made from version {base}.
+        {current.comment !== "" && <>, saying “{visible(current.comment)}”</>}. This was made from version
+        {" "}
+        {base}.
       </p>
       <p class="toolbar">
         <button type="button" onClick={() => onRebase(current)}>{rebaseLabel}</button>

@@ -7,12 +7,13 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { count, shortMoment } from "../core/format.ts";
 import { isOperator } from "../core/session.ts";
-import { nowMs } from "../core/state.ts";
 import type { PolicyRule } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Icon, type IconName } from "../ui/icon.tsx";
 import { ViewLink } from "../ui/link.tsx";
 import type { Difference } from "./differences.ts";
+import { roughNowMs } from "./policy_state.ts";
 import { destinationWords, expiryOf, httpWords, sourceWords } from "./rule_words.ts";
 
 export interface RuleActions {
@@ -46,7 +47,7 @@ const CHANGE_WORDS: Readonly<Record<string, string>> = { added: "new", changed: 
 export function RuleRow(props: RuleRowProps): JSX.Element {
   const { rule, index, isChosen, change } = props;
   const [isOver, setOver] = useState(false);
-  const expiry = expiryOf(rule, nowMs.value);
+  const expiry = expiryOf(rule, roughNowMs.value);
   const isIdle = !rule.enabled || expiry?.state === "expired";
   const canDrop = isOperator() && !props.isFiltered;
   return (
@@ -74,7 +75,7 @@ export function RuleRow(props: RuleRowProps): JSX.Element {
           {rule.id}
         </ViewLink>{" "}
         {change !== undefined && <Badge word={CHANGE_WORDS[change] ?? change} title="In the draft" />}
-        {rule.comment !== undefined && <div class="muted">{rule.comment}</div>}
+        {rule.comment !== undefined && <div class="muted">{visible(rule.comment)}</div>}
       </td>
       <td data-label="Effect">
         <Badge word={rule.effect} />
@@ -109,26 +110,36 @@ function PlaceCell({ rule, index, isFiltered, actions }: RuleRowProps): JSX.Elem
   if (!isOperator()) return <td class="number" data-label="Place">{index + 1}</td>;
   return (
     <td class="number" data-label="Place">
-      <button
-        type="button"
-        class="quiet policy-place"
-        draggable={!isFiltered}
-        title="Move to a place by its number, or drag"
-        aria-label={`Place ${index + 1}: move ${rule.id}`}
-        onClick={() => actions.ask("move", index)}
-        onDragStart={(event) => {
-          event.dataTransfer?.setData(DRAG_TYPE, String(index));
-          if (event.dataTransfer) event.dataTransfer.effectAllowed = "move";
-        }}
-      >
-        {index + 1}
-      </button>
+      <div class="policy-place">
+        {!isFiltered && (
+          // Buttons cannot be dragged in every browser. Whoever has no mouse has the buttons.
+          <span
+            class="policy-grip"
+            aria-hidden="true"
+            title="Drag to another place"
+            draggable
+            onDragStart={(event) => {
+              event.dataTransfer?.setData(DRAG_TYPE, String(index));
+              if (event.dataTransfer) event.dataTransfer.effectAllowed = "move";
+            }}
+          />
+        )}
+        <button
+          type="button"
+          class="quiet"
+          title="Move to a place by its number"
+          aria-label={`Place ${index + 1}: move ${rule.id}`}
+          onClick={() => actions.ask("move", index)}
+        >
+          {index + 1}
+        </button>
+      </div>
     </td>
   );
 }
 
 function HitCell({ change, hit, sinceMs }: RuleRowProps): JSX.Element {
-  const now = nowMs.value;
+  const now = roughNowMs.value;
   return (
     <td class="number policy-time" data-label="Matches">
       {hit !== undefined && (

@@ -9,15 +9,15 @@ import { freeId } from "../core/change.ts";
 import { count, plural, shortMoment } from "../core/format.ts";
 import { place, setParams } from "../core/router.ts";
 import { isOperator } from "../core/session.ts";
-import { nowMs } from "../core/state.ts";
 import type { PolicyRule } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 import { Empty } from "../ui/empty.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { ViewLink } from "../ui/link.tsx";
 import { Field } from "./form.tsx";
 import { moveRule, setRule } from "./draft.ts";
 import { MoveDialog } from "./move_dialog.tsx";
-import { changes, edit, hits, readHits, shown } from "./policy_state.ts";
+import { changes, edit, hits, readHits, roughNowMs, shown } from "./policy_state.ts";
 import { RuleDialog } from "./rule_dialog.tsx";
 import { type RuleActions, RuleRow } from "./rule_row.tsx";
 import { findRules, RULE_FILTERS, type RuleFilter } from "./rule_words.ts";
@@ -91,7 +91,7 @@ function useFound(rules: readonly PolicyRule[]): { found: number[]; filter: Rule
   const text = params.get("q") ?? "";
   const filter = RULE_FILTERS.find((each) => each === params.get("only")) ?? "all";
   const used = hits.value && new Set(hits.value.items.map(({ rule }) => rule));
-  return { text, filter, found: findRules(rules, { text, only: filter, used, nowMs: nowMs.value }) };
+  return { text, filter, found: findRules(rules, { text, only: filter, used, nowMs: roughNowMs.value }) };
 }
 
 function actionsOn(
@@ -122,6 +122,7 @@ interface RuleTableProps {
 
 function RuleTable({ rules, found, isFiltered, actions }: RuleTableProps): JSX.Element {
   const [rowsMax, setRowsMax] = useState(ROWS_STEP);
+  const [isWhole, setWhole] = useState(false);
   const chosen = place.value.params.get("rule") ?? "";
   const chosenAt = found.findIndex((index) => rules[index]?.id === chosen);
   useEffect(() => {
@@ -131,31 +132,29 @@ function RuleTable({ rules, found, isFiltered, actions }: RuleTableProps): JSX.E
   const changeOf = new Map(
     changes.value.filter(({ part }) => part === "rule").map((it) => [it.name, it.kind]),
   );
-  const rows = found.slice(0, Math.max(rowsMax, chosenAt + 1));
+  // A rule far below is shown with those around it, not with all above.
+  const first = chosenAt < rowsMax || isWhole ? 0 : Math.max(0, chosenAt - ROWS_STEP / 2);
+  const rows = found.slice(first, first + rowsMax);
   return (
     <>
       {chosen !== "" && chosenAt < 0 && (
         <p class="warning" role="status">
           {rules.some(({ id }) => id === chosen)
-            ? `The rule ${chosen} is not among those that are shown: empty the search.`
-            : `There is no rule ${chosen} here: it may have been removed or renamed. “Versions” says by whom.`}
+            ? `The rule ${visible(chosen)} is not among those that are shown: empty the search.`
+            : `There is no rule ${
+              visible(chosen)
+            } here: it may have been removed or renamed. “Versions” says by whom.`}
         </p>
+      )}
+      {first > 0 && (
+        <button type="button" onClick={() => setWhole(true)}>
+          Show from the first: {plural(first, "rule")} above
+        </button>
       )}
       <div class="table-frame" tabIndex={0} role="region" aria-label="Table of rules">
         <table class="policy-table rules">
           <caption class="hidden">Rules in order: the first that matches decides</caption>
-          <thead>
-            <tr>
-              <th scope="col">Place</th>
-              <th scope="col">Rule</th>
-              <th scope="col">Effect</th>
-              <th scope="col">From → to</th>
-              <th scope="col">Only</th>
-              <th scope="col">Expires</th>
-              <th scope="col" class="number">Matches</th>
-              {isOperator() && <th scope="col">Change</th>}
-            </tr>
-          </thead>
+          <RuleHead />
           <tbody>
             {rows.map((index) => (
               <RuleRow
@@ -185,6 +184,23 @@ function RuleTable({ rules, found, isFiltered, actions }: RuleTableProps): JSX.E
   );
 }
 
+function RuleHead(): JSX.Element {
+  return (
+    <thead>
+      <tr>
+        <th scope="col">Place</th>
+        <th scope="col">Rule</th>
+        <th scope="col">Effect</th>
+        <th scope="col">From → to</th>
+        <th scope="col">Only</th>
+        <th scope="col">Expires</th>
+        <th scope="col" class="number">Matches</th>
+        {isOperator() && <th scope="col">Change</th>}
+      </tr>
+    </thead>
+  );
+}
+
 function NoRules(): JSX.Element {
   return (
     <Empty title="There are no rules">
@@ -206,7 +222,7 @@ function Defaults(): JSX.Element | null {
   const known = hits.value;
   if (known === undefined) return null;
   const { learned, learning, implicit } = known.defaults;
-  const now = nowMs.value;
+  const now = roughNowMs.value;
   const lines = [
     ["What was learned", learned],
     ["Mode learn, and not learned yet", learning],

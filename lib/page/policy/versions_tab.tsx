@@ -9,13 +9,14 @@ import { ask, messageOf } from "../core/api.ts";
 import { plural, shortMoment } from "../core/format.ts";
 import { place, setParams } from "../core/router.ts";
 import { isOperator } from "../core/session.ts";
-import { nowMs, policyVersion } from "../core/state.ts";
+import { policyVersion } from "../core/state.ts";
 import type { Applied, PolicyVersion, VersionSummary } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { showToast } from "../ui/toast.tsx";
-import { differenceLine, differences } from "./differences.ts";
-import { draft, inForce, readPolicy } from "./policy_state.ts";
+import { differenceLine, differences, lineClass } from "./differences.ts";
+import { draft, inForce, readPolicy, roughNowMs } from "./policy_state.ts";
 import { usePages } from "./pages.ts";
 import { ReviewDialog } from "./review_dialog.tsx";
 
@@ -56,10 +57,10 @@ function VersionTable({ items }: { readonly items: readonly VersionSummary[] }):
           {items.map(({ version, atMs, by, comment }) => (
             <tr key={version}>
               <td class="number" data-label="Version">{version}</td>
-              <td data-label="When" class="policy-time">{shortMoment(atMs, nowMs.value)}</td>
-              <td class="long" data-label="By">{by}</td>
+              <td data-label="When" class="policy-time">{shortMoment(atMs, roughNowMs.value)}</td>
+              <td class="long" data-label="By">{visible(by)}</td>
               <td class="long" data-label="Comment">
-                {comment} {version === current && <Badge word="valid" label="in force" />}
+                {visible(comment)} {version === current && <Badge word="valid" label="in force" />}
               </td>
               <td data-label="Look">
                 <button
@@ -103,8 +104,8 @@ function VersionDialog({ number, onRollback }: VersionDialogProps): JSX.Element 
       {found && (
         <>
           <p>
-            {found.by}, {shortMoment(found.atMs, nowMs.value)}
-            {found.comment !== "" && <>: {found.comment}</>}
+            {found.by}, {shortMoment(found.atMs, roughNowMs.value)}
+            {found.comment !== "" && <>: {visible(found.comment)}</>}
           </p>
           {before && <Changes title={`Changed since version ${before.version}`} from={before} to={found} />}
           {current && current.version !== number && (
@@ -116,7 +117,7 @@ function VersionDialog({ number, onRollback }: VersionDialogProps): JSX.Element 
           )}
           <details>
             <summary>All of it, without what was learned</summary>
-            <pre class="policy-json">{JSON.stringify(found.document.spec, null, 2)}</pre>
+            <pre class="policy-json">{JSON.stringify(found.document.spec, null, 2).split("\n").map(visible).join("\n")}</pre>
           </details>
           {isOperator() && current && current.version !== number && (
             <footer class="dialog-foot">
@@ -166,18 +167,13 @@ function Changes({ title, from, to, isAsked = false }: ChangesProps): JSX.Elemen
       {lines.length > 0 && (
         <ul class="diff">
           {lines.slice(0, LINES_MAX).map((line, place) => (
-            <li key={`${place}:${line}`} class={lineClass(line)}>{line}</li>
+            <li key={`${place}:${line}`} class={lineClass(line)}>{visible(line)}</li>
           ))}
           {lines.length > LINES_MAX && <li>and {plural(lines.length - LINES_MAX, "more line")}</li>}
         </ul>
       )}
     </>
   );
-}
-
-function lineClass(line: string): string {
-  const sign = line.trimStart()[0];
-  return sign === "+" ? "added" : sign === "-" ? "removed" : "";
 }
 
 function RollbackDialog(

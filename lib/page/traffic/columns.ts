@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { visible } from "../core/visible.ts";
 import type { ServiceTraffic, Traffic, WindowName } from "./traffic_types.ts";
 
 export const WINDOWS: readonly WindowName[] = ["5m", "1h", "24h"];
@@ -62,7 +63,7 @@ export const SPARK_POINTS = 60;
 export function serviceLabel(service: string): string {
   if (service === "") return "no route";
   if (service === "*") return "all other services";
-  return service.startsWith("egress/") ? `${service.slice(7)} → outside` : service;
+  return visible(service.startsWith("egress/") ? `${service.slice(7)} → outside` : service);
 }
 
 /** The service in the address; `undefined` is all. */
@@ -135,21 +136,32 @@ export function recentMs({ timesMs, stepMs }: Traffic): number {
 
 /** The services with their numbers, the busiest first. */
 export function numbersOf(traffic: Traffic, openMs: number | undefined): ServiceNumbers[] {
-  return traffic.services.map((service) => numbersOfOne(traffic, service, openMs))
+  const to = traffic.timesMs.length - (openMs === undefined ? 1 : 0);
+  const recent = Math.max(0, to - Math.max(1, Math.round(traffic.timesMs.length * RECENT_SHARE)));
+  // A gateway that has run for a minute has had no traffic in the hour before.
+  const begun = Math.min(...traffic.services.map(({ requests }) => requests.findIndex((count) => count > 0)));
+  const from = Math.min(Math.max(recent, begun), Math.max(0, to - 1));
+  return traffic.services.map((service) => numbersOfOne(traffic, service, { from, to, openMs }))
     .sort((a, b) => b.perSecond - a.perSecond || b.requests - a.requests || (a.service < b.service ? -1 : 1));
 }
 
+/** The steps that count. */
+interface Span {
+  readonly from: number;
+  /** Not itself. */
+  readonly to: number;
+  readonly openMs: number | undefined;
+}
+
 function numbersOfOne(
-  traffic: Traffic,
+  { stepMs }: Traffic,
   service: ServiceTraffic,
-  openMs: number | undefined,
+  { from, to, openMs }: Span,
 ): ServiceNumbers {
-  const { timesMs, stepMs } = traffic;
-  const to = timesMs.length - (openMs === undefined ? 1 : 0);
-  const from = Math.max(0, to - Math.max(1, Math.round(timesMs.length * RECENT_SHARE)));
   const seconds = ((to - from) * stepMs - (openMs === undefined ? 0 : stepMs - openMs)) / 1_000;
   const recent = (column: readonly number[] | undefined): number =>
     (column ?? []).slice(from, to).reduce((sum, value) => sum + value, 0);
+  const rate = (amount: number): number => seconds > 0 ? amount / seconds : 0;
   const requests = recent(service.requests);
   const { classes } = service;
   const share = (...names: StatusClass[]): number | undefined =>
@@ -165,12 +177,12 @@ function numbersOfOne(
     return weight === 0 ? undefined : sum / weight;
   };
   return {
-    ...{ service: service.service, protocol: service.protocol, perSecond: requests / seconds },
+    ...{ service: service.service, protocol: service.protocol, perSecond: rate(requests) },
     errorShare: share("5xx", "failed"),
     clientErrorShare: share("4xx"),
     ...{ p50Ms: mean(service.p50Ms), p95Ms: mean(service.p95Ms), p99Ms: mean(service.p99Ms) },
-    inBytesPerSecond: recent(service.inBytes) / seconds,
-    outBytesPerSecond: recent(service.outBytes) / seconds,
+    inBytesPerSecond: rate(recent(service.inBytes)),
+    outBytesPerSecond: rate(recent(service.outBytes)),
     requests: service.requests.reduce((sum, value) => sum + value, 0),
     spark: sparkOf(service.requests.slice(0, to)),
   };

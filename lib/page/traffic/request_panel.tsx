@@ -20,6 +20,14 @@ import { ReplayDialog } from "./replay_dialog.tsx";
 import { statusWords } from "./request_facts.ts";
 import type { RequestRecord } from "./traffic_types.ts";
 
+/** What decides where no rule does. */
+const DEFAULTS: Readonly<Record<string, string>> = {
+  learned: "what was learned",
+  learning: "the mode learn",
+  closed: "no policy is loaded",
+  implicit: "the mode of the group: it is neither learned nor ruled on",
+};
+
 export function RequestPanel({ id }: { readonly id: string }): JSX.Element {
   const [record, setRecord] = useState<RequestRecord>();
   const [fault, setFault] = useState("");
@@ -36,9 +44,7 @@ export function RequestPanel({ id }: { readonly id: string }): JSX.Element {
   }, [id]);
   return (
     <Dialog title="Request" isPanel isWide onClose={() => setParams({ request: undefined }, "push")}>
-      {fault !== "" && (
-        <p class="fault" role="alert">{fault}. The gateway keeps the last 200 requests of each service.</p>
-      )}
+      {fault !== "" && <p class="fault" role="alert">{fault}</p>}
       {record === undefined && fault === "" && <p aria-busy="true">Reading the request…</p>}
       {record !== undefined && <Content record={record} onReplay={() => setReplaying(true)} />}
       {record !== undefined && isReplaying && (
@@ -106,7 +112,7 @@ function Facts({ record }: { readonly record: RequestRecord }): JSX.Element {
         {rule !== undefined && (
           <>
             {" by "}
-            <ViewLink view="policy" params={{ rule }}>{rule}</ViewLink>
+            <Rule id={rule} />
           </>
         )}
       </Fact>
@@ -123,6 +129,13 @@ function Facts({ record }: { readonly record: RequestRecord }): JSX.Element {
       )}
     </dl>
   );
+}
+
+/** What is no rule of the policy is told in its place. */
+function Rule({ id }: { readonly id: string }): JSX.Element {
+  const words = Object.hasOwn(DEFAULTS, id) ? DEFAULTS[id] : undefined;
+  if (words !== undefined) return <>{words}</>;
+  return <ViewLink view="policy" params={{ rule: id }}>{visible(id)}</ViewLink>;
 }
 
 function Fact(

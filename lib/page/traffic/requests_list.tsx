@@ -213,7 +213,9 @@ function RequestRow({ request, isChosen }: RequestRowProps): JSX.Element {
           title={visible(`${host}${target}`).slice(0, 500)}
           onClick={() => setParams({ request: id }, "push")}
         >
-          <b>{visible(method)}</b> <span class="target">{visible(target)}</span>
+          <span class="target">
+            <b>{visible(method)}</b> {visible(target)}
+          </span>
         </button>
         {recorded === "bodies" && <Badge word="info" label="recorded" />}
         {replayOf !== undefined && <Badge word="info" label="replay" />}

@@ -91,7 +91,7 @@ function ServiceRow({ numbers, isChosen }: ServiceRowProps): JSX.Element {
         </svg>{" "}
         <span>{count(requests)}</span>
       </td>
-      <td class="number">{count(perSecond)}</td>
+      <td class="number">{rate(perSecond)}</td>
       <td class={`number ${errorShare ? "is-bad" : ""}`}>{percent(errorShare)}</td>
       <td class="number minor">{protocol === "tcp" ? "–" : percent(clientErrorShare)}</td>
       <td class="number minor">{latency(numbers.p50Ms)}</td>
@@ -101,6 +101,10 @@ function ServiceRow({ numbers, isChosen }: ServiceRowProps): JSX.Element {
       <td class="number minor">{bytes(Math.round(numbers.outBytesPerSecond))}/s</td>
     </tr>
   );
+}
+
+function rate(perSecond: number): string {
+  return perSecond > 0 && perSecond < 0.1 ? "<0.1" : count(perSecond);
 }
 
 /** A share that is not nothing never reads as nothing. */

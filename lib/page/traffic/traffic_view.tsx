@@ -8,6 +8,7 @@ import { useMemo } from "preact/hooks";
 import { place, setParams } from "../core/router.ts";
 import { links } from "../core/state.ts";
 import { Empty } from "../ui/empty.tsx";
+import { likelyGateway } from "../links/agent_lines.ts";
 import { ViewLink } from "../ui/link.tsx";
 import {
   chosenService,
@@ -128,8 +129,8 @@ function NoTraffic(): JSX.Element {
         )
         : (
           <p>
-            Send a request to the gateway's public address:{" "}
-            <code>curl http://HOST:8080/</code>. It shows here a second later.
+            Send a request to the gateway's public address, such as{" "}
+            <code>curl {likelyGateway(location).replace(/^ws/, "http")}/</code>. It shows here a second later.
           </p>
         )}
     </Empty>

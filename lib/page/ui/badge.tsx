@@ -9,7 +9,7 @@ import type { JSX } from "preact";
 const SIGNS: Readonly<Record<string, string>> = {
   learn: "◔",
   alert: "!",
-  prevent: "⛔",
+  prevent: "⊘",
   allow: "✓",
   forwarded: "✓",
   audited: "!",

@@ -11,6 +11,7 @@ import type { Change } from "../core/change.ts";
 import { count, plural } from "../core/format.ts";
 import { isOperator } from "../core/session.ts";
 import type { Applied, PolicyDocument, PolicyVersion, SimulationReport } from "../core/types.ts";
+import { visible } from "../core/visible.ts";
 import { Badge } from "./badge.tsx";
 import { Dialog } from "./dialog.tsx";
 import { showToast } from "./toast.tsx";
@@ -137,12 +138,14 @@ export function ForecastView({ forecast }: { readonly forecast: Forecast }): JSX
         <>
           <h3>In the policy</h3>
           <ul class="diff">
-            {lines.slice(0, SHOWN_MAX).map((line) => <li key={line} class={diffClass(line)}>{line}</li>)}
+            {lines.slice(0, SHOWN_MAX).map((line) => (
+              <li key={line} class={diffClass(line)}>{visible(line)}</li>
+            ))}
             {lines.length > SHOWN_MAX && <li>and {count(lines.length - SHOWN_MAX)} more</li>}
           </ul>
         </>
       )}
-      {warnings.map((warning) => <p key={warning} class="warning">! {warning}</p>)}
+      {warnings.map((warning) => <p key={warning} class="warning">! {visible(warning)}</p>)}
       <h3>To the traffic of the last seven days</h3>
       {judged === 0 ? <p>No traffic is stored yet, so nobody can tell what it would do to it.</p> : (
         <p>
@@ -166,7 +169,7 @@ function SimulatedChanges({ changes }: Pick<SimulationReport, "changes">): JSX.E
             {" "}
             → <Badge word={change.to} /> <span class="muted">by {change.toRule}</span>
           </p>
-          <p class="examples">{change.examples.join(", ")}</p>
+          <p class="examples">{visible(change.examples.join(", "))}</p>
         </li>
       ))}
       {changes.length > SHOWN_MAX && <li>and {count(changes.length - SHOWN_MAX)} more</li>}

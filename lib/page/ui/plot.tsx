@@ -116,10 +116,18 @@ function optionsOf({ series, format, height = 140 }: PlotProps, holder: HTMLElem
         label,
         stroke: colorOf(color),
         width: 1.5,
-        points: { show: false },
+        points: { show: true, size: 4, filter: (plot, index) => lonely(plot.data[index]!) },
         ...(dash === undefined ? {} : { dash: [...dash] }),
         ...(isArea ? { fill: `${colorOf(color)}33` } : {}),
       })),
     ],
   };
+}
+
+/** Where a value has none beside it: no line is drawn through it, so it would not be seen. */
+function lonely(values: ArrayLike<number | null | undefined>): number[] {
+  const isThere = (index: number): boolean => (values[index] ?? null) !== null;
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) if (isThere(i) && !isThere(i - 1) && !isThere(i + 1)) found.push(i);
+  return found;
 }
