@@ -54,8 +54,6 @@ export interface ControlParts {
   storeFault(): string | undefined;
   /** Writes down now what waits for it. */
   save(): void;
-  /** The same for the model alone. */
-  saveModel(): void;
   nowMs(): number;
   subscribe(listener: (message: StreamMessage) => void): () => void;
 }
@@ -181,22 +179,14 @@ export class GatewayControl implements FirewallControl {
     const learn = DIRECTIONS.map((direction) => ({
       ...{ namespace, image, direction, mode: "learn" as const, origin: "promoted" as const },
     }));
-    const applied = this.#keeper.change(
-      { modes: [...others, ...learn] },
-      by,
-      "group.relearn",
-      `${id} learns anew`,
-    );
-    this.#parts.learner.relearn(id);
-    this.#parts.saveModel();
-    // What was open by the model that is gone may be refused now.
-    const cut = applied.cut + this.#parts.firewall.rejudge();
+    const modesThen = [...others, ...learn];
+    const applied = this.#keeper.forget(id, { modes: modesThen }, by, "group.relearn", `${id} learns anew`);
     const modes = this.#parts.firewall.policy.compiled.modesOfGroup(groupIn(id));
     const held = DIRECTIONS.filter((direction) => modes[direction].mode !== "learn");
     const warnings = held.map((direction) =>
       `its mode ${direction} is ${modes[direction].mode}, set for more than it`
     );
-    return { ...applied, cut, warnings: [...applied.warnings, ...warnings] };
+    return { ...applied, warnings: [...applied.warnings, ...warnings] };
   }
 
   /** Moves those whose model is stable, and whose mode nobody has set, from learn to alert. */

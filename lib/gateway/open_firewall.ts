@@ -145,7 +145,6 @@ class OpenedFirewall implements RunningFirewall {
     this.control = new GatewayControl({
       ...{ keeper, firewall: this.firewall, store, learner, edges, registry, bans, limiter, hits, nowMs },
       save: () => this.#save(),
-      saveModel: () => this.#saveModel(),
       unrecorded: () => Object.values(this.#writer.unrecorded).reduce((sum, count) => sum + count, 0),
       storeFault: () => this.#writer.fault?.message,
       subscribe: (listener) => {

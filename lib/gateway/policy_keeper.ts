@@ -92,8 +92,26 @@ export class PolicyKeeper {
 
   /** Replaces parts of the policy in force. */
   change(spec: Partial<PolicyDocument["spec"]>, by: Actor, action: string, detail: string): Applied {
+    return this.#putInForce(this.#with(spec), { by, action, detail });
+  }
+
+  /** The same, and forgets what was learned of a group. A rollback brings that back as well. */
+  forget(
+    group: string,
+    spec: Partial<PolicyDocument["spec"]>,
+    by: Actor,
+    action: string,
+    detail: string,
+  ): Applied {
+    const rest = emptyModel();
+    rest.restore(this.#parts.learner.snapshot());
+    rest.relearn(group);
+    return this.#putInForce(this.#with(spec), { by, action, detail, model: rest.snapshot() });
+  }
+
+  #with(spec: Partial<PolicyDocument["spec"]>): PolicyDocument {
     const { document } = this.#version;
-    return this.#putInForce({ ...document, spec: { ...document.spec, ...spec } }, { by, action, detail });
+    return { ...document, spec: { ...document.spec, ...spec } };
   }
 
   stage(document: PolicyDocument | undefined, by: Actor): void {

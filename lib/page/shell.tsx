@@ -5,6 +5,7 @@
  */
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { messageOf } from "./core/api.ts";
 import { clock, duration } from "./core/format.ts";
 import { place, type View, VIEWS } from "./core/router.ts";
 import { logout, session } from "./core/session.ts";
@@ -19,7 +20,7 @@ import { ChangeDialog } from "./ui/change_dialog.tsx";
 import { Icon } from "./ui/icon.tsx";
 import { ViewLink } from "./ui/link.tsx";
 import { theme, toggleTheme } from "./ui/theme.ts";
-import { Toasts } from "./ui/toast.tsx";
+import { showToast, Toasts } from "./ui/toast.tsx";
 
 const TITLES: Readonly<Record<View, string>> = {
   map: "Map",
@@ -61,7 +62,7 @@ export function Shell(): JSX.Element {
         <span class="who" title={`Role: ${session.value?.role}`}>
           <Icon name="user" /> <span>{session.value?.name} ({session.value?.role})</span>
         </span>
-        <button type="button" class="quiet" onClick={() => void logout()}>Log out</button>
+        <button type="button" class="quiet" onClick={leave}>Log out</button>
       </header>
       <Banner />
       <div class="body">
@@ -75,6 +76,10 @@ export function Shell(): JSX.Element {
       <Toasts />
     </div>
   );
+}
+
+function leave(): void {
+  logout().catch((error) => showToast({ kind: "fault", text: `Cannot log out: ${messageOf(error)}` }));
 }
 
 function Current({ view }: { readonly view: View }): JSX.Element {

@@ -1,7 +1,7 @@
 /**
  * How fast the page is, and what it needs: the first map, a map of 200 workloads and 1,000 edges, and a flood of events.
  *
- *     bun test/bench/page_soak.ts [--runtime bun|deno|executable] [--seconds N] [--only first,large,soak] [--profile DIR]
+ *     bun test/bench/page_soak.ts [--runtime bun|deno|executable] [--seconds N] [--only first,large,soak] [--trace DIR]
  *
  * A real gateway, real traffic over real links, and Chromium without a screen, which draws with the processor alone: all
  * on one machine, so that each takes time from the others. The load of the machine stands beside each figure.
@@ -14,7 +14,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { ensureBuilt } from "../e2e/wall.ts";
-import { PAGE_RUNTIMES, type PageGateway, startPageGateway } from "../e2e/page_rig.ts";
+import { buildPage, PAGE_RUNTIMES, type PageGateway, startPageGateway } from "../e2e/page_rig.ts";
 import { CHROMIUM, openBrowser } from "../support/browser.ts";
 import { ProcessGroup, type Runtime } from "../support/processes.ts";
 import { type Call, Crowd, DOMAIN, NAMESPACE_SIZE, OUTSIDE_RULE } from "./page_crowd.ts";
@@ -33,6 +33,8 @@ const VISITORS = 3_000;
 const MOVES_PER_SECOND = 40;
 const GESTURE_MS = 5_000;
 const MIB = 1 << 20;
+/** Work of the browser, and where its scripts spend their time. */
+const TRACED = ["-*", "devtools.timeline", "v8.execute", "disabled-by-default-v8.cpu_profiler"];
 
 /** Every line, none merged. */
 const OPEN_MAP = "/?show=map&fold=none";
@@ -41,7 +43,8 @@ interface Settings {
   readonly runtime: Runtime;
   readonly seconds: number;
   readonly only: ReadonlySet<string>;
-  readonly profile: string | undefined;
+  /** Folder for traces. */
+  readonly trace: string | undefined;
 }
 
 /** A gateway, its crowd, and a browser that is logged in. */
@@ -131,9 +134,10 @@ async function measureLarge(stage: Stage, calls: readonly Call[]): Promise<void>
   for (const [name, gesture] of gestures) {
     await page.waitForTimeout(1_000);
     await takeSeen(page);
-    const done = await profiled(stage, meter, `large ${name}`);
+    const done = await traced(stage, page, `large ${name}`);
     await gesture(page);
     await done();
+    await meter.sample();
     const { framesMs, tasksMs } = await takeSeen(page);
     row(`${lines} lines, 4 updates a second, ${name}: frames`, spreadText(framesMs), "p95 ≤ 50 ms");
     row("  pieces of work over 50 ms", `${tasksMs.length}, the longest ${ms(Math.max(0, ...tasksMs))}`);
@@ -237,13 +241,13 @@ async function measureSoak(stage: Stage, calls: readonly Call[]): Promise<void> 
     const meter = await TabMeter.of(stage.browser, page);
     await takeSeen(page);
     const before = await newestSeq(page);
-    const done = await profiled(stage, meter, `soak ${name}`);
+    const done = await traced(stage, page, `soak ${name}`);
     const visits = keepDoing(EVENTS_PER_MINUTE / 60, (index) => visit(stage.crowd, index));
     const moves = keepDoing(MOVES_PER_SECOND, (index) => stage.crowd.run([calls[index * 7 % calls.length]!]));
     const endMs = performance.now() + seconds * 1_000;
     for (let act = 0; performance.now() < endMs; act++) {
       await acts[act % acts.length]!(page);
-      meter.sample();
+      await meter.sample();
       await page.waitForTimeout(400);
     }
     await done();
@@ -279,20 +283,21 @@ async function newestSeq(page: Page): Promise<number> {
 }
 
 async function reportMemory(meter: TabMeter, name: string): Promise<void> {
-  const peak = meter.takePeak();
+  await meter.sample();
+  const { peak } = meter;
   const { heap, heapWithGarbage, resident, own, elements } = await meter.read();
+  await meter.close();
   row(`${name}: memory of scripts`, `${mib(heap)}, with garbage ${mib(heapWithGarbage)}; ${elements} nodes`);
   row(`${name}: the tab alone`, `${mib(own)}, peak ${mib(peak.own)}`, "< 300 MiB");
   row(`${name}: the process, with code of the browser`, `${mib(resident)}, peak ${mib(peak.resident)}`);
 }
 
-async function profiled(
-  { settings: { profile } }: Stage,
-  meter: TabMeter,
-  name: string,
-): Promise<() => Promise<void>> {
-  if (profile === undefined) return () => Promise.resolve();
-  return await meter.profile(join(profile, `${name.replaceAll(" ", "-")}.cpuprofile`));
+/** Writes down all that the browser does with the page, for its own tools, until the returned is called. */
+async function traced({ browser, settings }: Stage, page: Page, name: string): Promise<() => Promise<void>> {
+  if (settings.trace === undefined) return () => Promise.resolve();
+  const path = join(settings.trace, `${name.replaceAll(" ", "-")}.json`);
+  await browser.startTracing(page, { path, categories: TRACED });
+  return async () => void await browser.stopTracing();
 }
 
 /** Half of the edges are learned; the rest is unknown, and what one namespace calls is allowed by hand, another's blocked. */
@@ -347,7 +352,7 @@ function settingsOf(argv: readonly string[]): Settings {
       runtime: { type: "string", default: "bun" },
       seconds: { type: "string", default: "60" },
       only: { type: "string", default: "first,large,soak" },
-      profile: { type: "string" },
+      trace: { type: "string" },
     },
   });
   const runtime = PAGE_RUNTIMES.find((name) => name === values.runtime);
@@ -355,12 +360,13 @@ function settingsOf(argv: readonly string[]): Settings {
     throw new Error(`Cannot measure on ${values.runtime}: use ${PAGE_RUNTIMES.join(", ")}`);
   }
   const only = new Set(values.only.split(","));
-  return { runtime, seconds: Number(values.seconds), only, profile: values.profile };
+  return { runtime, seconds: Number(values.seconds), only, trace: values.trace };
 }
 
 async function main(): Promise<void> {
   const settings = settingsOf(process.argv.slice(2));
   if (CHROMIUM.path === undefined) throw new Error(`Cannot measure: ${CHROMIUM.reason}`);
+  buildPage();
   ensureBuilt(settings.runtime);
   const processes = new ProcessGroup();
   const browser = await openBrowser();

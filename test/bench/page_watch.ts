@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Browser, CDPSession, Page } from "playwright-core";
 
 /** What is kept in the page, for `watchPage` alone. */
@@ -96,66 +96,50 @@ export interface TabMemory {
   readonly elements: number;
 }
 
-/** Of the only page that is open in a browser. */
+/** Of the only page that is open in a browser: it is the largest of its renderers, as the next tab has one already. */
 export class TabMeter {
+  readonly #root: CDPSession;
   readonly #session: CDPSession;
-  readonly #pid: number;
   #peakResident = 0;
   #peakOwn = 0;
 
-  private constructor(session: CDPSession, pid: number) {
+  private constructor(root: CDPSession, session: CDPSession) {
+    this.#root = root;
     this.#session = session;
-    this.#pid = pid;
   }
 
   static async of(browser: Browser, page: Page): Promise<TabMeter> {
-    const root = await browser.newBrowserCDPSession();
-    const { processInfo } = await root.send("SystemInfo.getProcessInfo");
-    await root.detach();
-    const renderers = processInfo.filter(({ type }) => type === "renderer");
-    // One more may wait for the next tab: it has done nothing yet.
-    const busiest = renderers.toSorted((a, b) => b.cpuTime - a.cpuTime)[0];
-    if (busiest === undefined) throw new Error("Cannot find the process of the page: no renderer runs");
     const session = await page.context().newCDPSession(page);
     await session.send("Performance.enable");
-    return new TabMeter(session, busiest.id);
+    return new TabMeter(await browser.newBrowserCDPSession(), session);
   }
 
-  /** Looks whether it is more than ever. */
-  sample(): void {
-    this.#peakResident = Math.max(this.#peakResident, residentOf(this.#pid, "VmRSS"));
-    this.#peakOwn = Math.max(this.#peakOwn, residentOf(this.#pid, "RssAnon"));
+  /** Looks how large it is, and whether that is more than ever. */
+  async sample(): Promise<{ readonly resident: number; readonly own: number }> {
+    const { processInfo } = await this.#root.send("SystemInfo.getProcessInfo");
+    const pids = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+    const resident = Math.max(...pids.map((pid) => residentOf(pid, "VmRSS")));
+    const own = Math.max(...pids.map((pid) => residentOf(pid, "RssAnon")));
+    this.#peakResident = Math.max(this.#peakResident, resident);
+    this.#peakOwn = Math.max(this.#peakOwn, own);
+    return { resident, own };
   }
 
-  /** Since the last time, and forgets it. */
-  takePeak(): { readonly resident: number; readonly own: number } {
-    this.sample();
-    const peak = { resident: this.#peakResident, own: this.#peakOwn };
-    [this.#peakResident, this.#peakOwn] = [0, 0];
-    return peak;
+  /** Since it was made. */
+  get peak(): { readonly resident: number; readonly own: number } {
+    return { resident: this.#peakResident, own: this.#peakOwn };
   }
 
   async read(): Promise<TabMemory> {
-    this.sample();
     const heapWithGarbage = await this.#metric("JSHeapUsedSize");
     await this.#session.send("HeapProfiler.collectGarbage");
-    return {
-      heap: await this.#metric("JSHeapUsedSize"),
-      heapWithGarbage,
-      resident: residentOf(this.#pid, "VmRSS"),
-      own: residentOf(this.#pid, "RssAnon"),
-      elements: await this.#metric("Nodes"),
-    };
+    const heap = await this.#metric("JSHeapUsedSize");
+    return { heap, heapWithGarbage, ...await this.sample(), elements: await this.#metric("Nodes") };
   }
 
-  /** Writes down what scripts do from now on, until the returned is called. @param file For the tools of a browser. */
-  async profile(file: string): Promise<() => Promise<void>> {
-    await this.#session.send("Profiler.enable");
-    await this.#session.send("Profiler.start");
-    return async () => {
-      const { profile } = await this.#session.send("Profiler.stop");
-      writeFileSync(file, JSON.stringify(profile));
-    };
+  async close(): Promise<void> {
+    await this.#root.detach();
+    await this.#session.detach();
   }
 
   async #metric(wanted: string): Promise<number> {

@@ -74,7 +74,7 @@ async function views(page: Page): Promise<void> {
 /** Sets the mode of a workload that arrows lead to, and takes it back. */
 async function workload(page: Page): Promise<void> {
   await reach(page, page.getByRole("application", { name: "Map of the wall" }));
-  await page.keyboard.press("Tab");
+  await reach(page, page.locator("[data-node][tabindex='0']"));
   const node = workloadNode(page, "user-db");
   await reach(page, node, 6, "ArrowRight");
   await page.keyboard.press("Enter");
@@ -96,7 +96,7 @@ async function workload(page: Page): Promise<void> {
   await reach(page, page.getByRole("button", { name: "Undo" }));
   await page.keyboard.press("Enter");
   await page.getByText("Undone: Set prevent: shop/user-db").waitFor();
-  await panel.getByText("set by hand").waitFor({ state: "detached" });
+  await panel.getByText("set by hand").first().waitFor({ state: "detached" });
   expect(await isLost(page)).toBe(false);
   await page.keyboard.press("Escape");
   await panel.waitFor({ state: "detached" });
@@ -106,7 +106,7 @@ async function workload(page: Page): Promise<void> {
 /** Opens one of the lines of a workload. */
 async function edge(page: Page): Promise<void> {
   await reach(page, workloadNode(page, "front-end"), 6, "ArrowLeft");
-  await page.keyboard.press("Tab");
+  await page.keyboard.press("Shift+Tab");
   const line = mapLine(page, /^shop\/front-end to shop\/payment/);
   await reach(page, line, 6, "ArrowDown");
   await page.keyboard.press("Enter");

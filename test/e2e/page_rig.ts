@@ -40,7 +40,7 @@ export function useBrowser(): () => Browser {
 }
 
 /** As `npm run setup` does. @throws {Error} With what the bundler said. */
-function buildPage(): void {
+export function buildPage(): void {
   const script = join(ROOT, "test", "support", "setup.mjs");
   const { status, stderr } = spawnSync(process.execPath, [script], { cwd: ROOT, encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot build the page: ${stderr}`);

@@ -180,6 +180,19 @@ describe("learning", () => {
     expect(() => rig.control.relearn("shop/nobody", OPERATOR)).toThrow("no group shop/nobody");
   });
 
+  test("what a group has forgotten comes back by a rollback, and what others learned stays all along", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(5, user, "user-db", db);
+    rig.connectTimes(5, front, "payment", agentOf("payment", ["payment"]));
+    const before = rig.learner.edges();
+    expect(before.length).toBe(2);
+    const { version } = rig.control.policy();
+    rig.control.relearn("shop/user-db", OPERATOR);
+    expect(rig.learner.edges()).toEqual(before.filter(({ service }) => service === "payment"));
+    rig.control.rollback(version, OPERATOR);
+    expect(rig.learner.edges()).toEqual(before);
+  });
+
   test("a mode that is not ready, or for nobody, is set with a warning", () => {
     const rig = new FirewallRig();
     rig.connectTimes(1, user, "user-db", db);

@@ -200,6 +200,18 @@ describe("layoutOf()", () => {
     expect(overlapping([...after.nodes.values()])).toBe(0);
   });
 
+  test("is made anew when there are half as many lines again: a map that only began must not stay as it began", () => {
+    const groups = ["a/late", "shop/web", "z/db"].map((id) => group(id));
+    const before = of(model({ groups }));
+    const shown = model({ groups, edges: [edge(), call("shop/web", "z/db"), call("z/db", "a/late")] });
+    expect(of(shown, before)).toEqual(of(shown));
+    expect(of(shown).boxes.map(({ namespace, column }) => [namespace, column])).toEqual([
+      ["shop", 0],
+      ["z", 1],
+      ["a", 2],
+    ]);
+  });
+
   test("gives what is new a place, and closes up after what is gone", () => {
     const wall = largeWall(60, 200);
     const before = of(model({ ...wall, filters: { fold: "none" } }));
@@ -265,6 +277,17 @@ describe("pathsOf()", () => {
     const paths = pathsOf(shown.lines, of(shown));
     const marks = shown.lines.map(({ id, direction }) => [direction, paths.get(id)!.mark.x === 0]);
     expect(marks.sort()).toEqual([["east-west", false], ["egress", true], ["north-south", true]]);
+  });
+
+  test("puts the sign of a line where no node covers it", () => {
+    const { nodes, lines } = model({ ...largeWall(60, 200), filters: { fold: "none" } });
+    const layout = layoutOf(nodes, lines);
+    const boxes = [...layout.nodes.values()];
+    const isCovered = ({ x, y }: { x: number; y: number }): boolean =>
+      boxes.some((box) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height);
+    const marks = [...pathsOf(lines, layout).values()].map(({ mark }) => mark);
+    expect(marks).toHaveLength(lines.length);
+    expect(marks.filter(isCovered).length).toBeLessThanOrEqual(lines.length / 50);
   });
 
   test("leaves out a line whose end has no place", () => {

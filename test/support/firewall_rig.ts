@@ -106,7 +106,6 @@ export class FirewallRig {
       unrecorded: () => 0,
       storeFault: () => undefined,
       subscribe: () => () => {},
-      saveModel: () => {},
       save: () => {
         store.putEdges(edges.takeDirty(1_000));
         store.addFlows(flows.takeDirty(1_000));

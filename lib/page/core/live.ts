@@ -8,6 +8,7 @@
 import { batch } from "@preact/signals";
 import { ApiError, ask, messageOf, respond } from "./api.ts";
 import { Rates } from "./rates.ts";
+import { noteCaller } from "./session.ts";
 import { SseReader } from "./sse.ts";
 import {
   edges,
@@ -106,6 +107,7 @@ export class Live {
       ask<{ items: GroupView[] }>("GET", "/groups", { signal }),
       ask<{ links: Link[] }>("GET", "/links", { signal }),
     ]);
+    await noteCaller(nextStatus.caller);
     batch(() => {
       status.value = nextStatus;
       // A list that is as it was is left as it is: nothing is drawn anew for it.

@@ -49,10 +49,25 @@ export async function login(token: string): Promise<void> {
   loginNotice.value = "";
 }
 
+/** @throws {ApiError} The gateway could not be told, so that the session goes on: nobody must think that it ended. */
 export async function logout(): Promise<void> {
-  await ask("DELETE", "/session").catch(() => {});
+  try {
+    await ask("DELETE", "/session");
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 401)) throw error;
+  }
   session.value = null;
   loginNotice.value = "";
+}
+
+/**
+ * Takes note of who the gateway says that asks: all tabs of a browser share one cookie, and another tab may have logged
+ * in as somebody else.
+ */
+export async function noteCaller({ name, role }: Pick<Session, "name" | "role">): Promise<void> {
+  const known = session.peek();
+  if (!known || (known.name === name && known.role === role)) return;
+  session.value = await ask<Session>("GET", "/session");
 }
 
 /** Whether the user may change anything. */

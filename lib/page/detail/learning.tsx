@@ -5,13 +5,12 @@
  */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { ask, messageOf, respond } from "../core/api.ts";
+import { ask, messageOf } from "../core/api.ts";
 import { ago, count, plural } from "../core/format.ts";
 import { isOperator } from "../core/session.ts";
 import { nowMs } from "../core/state.ts";
-import type { Applied, GroupView } from "../core/types.ts";
+import type { Applied, GroupView, PolicyVersion } from "../core/types.ts";
 import { visible } from "../core/visible.ts";
-import { saveFile } from "../events/export.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -77,14 +76,23 @@ function RelearnDialog({ group, onClose }: RelearnProps): JSX.Element {
     setBusy(false);
   };
   const relearn = async (): Promise<void> => {
-    const { cut, warnings } = await ask<Applied>("POST", "/groups/relearn", { json: { group } });
+    const { version: before } = await ask<PolicyVersion>("GET", "/policy");
+    const { version, cut, warnings } = await ask<Applied>("POST", "/groups/relearn", { json: { group } });
     const cutText = cut > 0 ? ` ${count(cut)} open streams were cut.` : "";
-    showToast({ text: `${visible(group)} learns anew.${cutText} ${warnings.join(". ")}`.trim() });
+    showToast({
+      text: `${visible(group)} learns anew.${cutText} ${warnings.join(". ")}`.trim(),
+      action: { label: "Undo", run: () => void undo(before, version) },
+    });
     onClose();
   };
-  const save = async (): Promise<void> => {
-    const response = await respond("GET", "/policy.yaml");
-    saveFile(await response.blob(), "netwall-policy.yaml");
+  const undo = async (before: number, made: number): Promise<void> => {
+    try {
+      const headers = { "If-Match": `"${made}"` };
+      await ask<Applied>("POST", `/policy/versions/${before}/rollback`, { headers });
+      showToast({ text: `${visible(group)} knows again what it had learned` });
+    } catch (error) {
+      showToast({ kind: "fault", text: `Cannot undo: ${messageOf(error)}` });
+    }
   };
   return (
     <Dialog title={`Forget what ${visible(group)} has learned?`} onClose={onClose}>
@@ -92,15 +100,9 @@ function RelearnDialog({ group, onClose }: RelearnProps): JSX.Element {
         All that was learned of it is forgotten, and it goes to the mode learn in all directions: what comes
         is let through and learned, until the model is stable again.
       </p>
-      <p class="warning">
-        It cannot be undone here. A rollback of the policy brings the modes back, but not what was learned:
-        only a policy that was saved with its model before does.
-      </p>
+      <p>It can be undone: a rollback of the policy brings back what was learned until now.</p>
       {fault !== "" && <p class="fault" role="alert">{fault}</p>}
       <footer class="dialog-foot">
-        <button type="button" disabled={isBusy} onClick={() => void run(save)}>
-          <Icon name="download" /> Save the policy and its model
-        </button>
         <button type="button" onClick={onClose}>Cancel</button>
         <button type="button" class="danger" disabled={isBusy} onClick={() => void run(relearn)}>
           Forget and learn anew

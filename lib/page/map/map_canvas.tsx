@@ -76,10 +76,11 @@ export function MapCanvas(props: MapCanvasProps): JSX.Element {
               <NodeView key={node.id} node={node} box={box} isChosen={node.id === props.chosenNode} />;
           })}
         </svg>
+        <div class="map-shield" />
       </div>
       <p id="map-keys" class="hidden">
-        Arrow keys move from node to node, or the map. Enter opens. Tab goes on to the lines of a node. Plus
-        and minus zoom, 0 shows all, slash searches. The list shows the same as a table.
+        Arrow keys move from node to node, or the map. Enter opens. Shift and Tab lead from a node to its
+        lines. Plus and minus zoom, 0 shows all, slash searches. The list shows the same as a table.
       </p>
       <ZoomButtons onClick={(action) => controls.current?.zoom[action]()} />
       {tip && <TipView tip={tip} model={model} names={names} />}

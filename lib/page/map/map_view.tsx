@@ -42,7 +42,7 @@ function Loaded(): JSX.Element {
     <div
       class="map-view"
       onKeyDown={(event) => {
-        if (event.key === "Escape" && !(event.target instanceof HTMLInputElement)) back(filters);
+        if (event.key === "Escape" && back(filters)) event.preventDefault();
       }}
     >
       <Toolbar
@@ -171,11 +171,12 @@ function fold(filters: MapFilters, namespace: string, isShut: boolean): void {
   setParams(paramsOf(folded(filters, namespace, isShut)), "push");
 }
 
-/** One step back: the detail first, then the focus. */
-function back(filters: MapFilters): void {
+/** All is shown again, when it was one node and its neighbours. A detail that is open goes first: it closes by itself. */
+function back({ focus }: MapFilters): boolean {
   const { params } = place.peek();
-  if (params.has("edge") || params.has("group")) setParams({ edge: undefined, group: undefined }, "push");
-  else if (filters.focus !== "") setParams({ focus: undefined }, "push");
+  if (focus === "" || params.has("edge") || params.has("group")) return false;
+  setParams({ focus: undefined }, "push");
+  return true;
 }
 
 /** What is missing, and what to do about it; nothing when all is there. */
@@ -193,7 +194,7 @@ function Notice(
     return (
       <Empty title="No agent is linked yet">
         <p>Start an agent beside a service: it dials out to this gateway, and shows up here.</p>
-        <ViewLink view="links" class="button">Add an agent</ViewLink>
+        <ViewLink view="links" params={{ add: "agent" }} class="button">Add an agent</ViewLink>
       </Empty>
     );
   }

@@ -22,7 +22,7 @@ const NAME_CHARS_MAX = 22;
 const OUTSIDE_CHARS_MAX = 20;
 
 /** After each text: what is read out as the name of a node is all of them together. */
-const SPACE = " ";
+export const SPACE = " ";
 
 const WALL_SIGNS: Readonly<Record<WallState, string>> = { whole: "✓", broken: "✕", unknown: "?" };
 const LEARNING_WORDS: Readonly<Record<LearningState, string>> = {

@@ -27,7 +27,25 @@ const LANE_SHARE_MAX = 0.36;
 const LOOP_MIN = 26;
 const LOOP_MAX = 120;
 /** Where on a line its sign may stand, as a share of its way: the first of these that no node covers. */
-const SIGN_PLACES = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85];
+const SIGN_PLACES = [
+  0.5,
+  0.45,
+  0.55,
+  0.4,
+  0.6,
+  0.35,
+  0.65,
+  0.3,
+  0.7,
+  0.25,
+  0.75,
+  0.2,
+  0.8,
+  0.14,
+  0.86,
+  0.08,
+  0.92,
+];
 /** So near to a node its sign would touch it. */
 const SIGN_RADIUS = 8;
 

@@ -91,7 +91,9 @@ function Search({ text }: { readonly text: string }): JSX.Element {
         value={typed ?? text}
         onInput={(event) => setTyped(event.currentTarget.value)}
         onKeyDown={(event) => {
-          if (event.key === "Escape") setTyped("");
+          if (event.key !== "Escape" || text === "") return;
+          event.preventDefault();
+          setTyped("");
         }}
       />
     </label>

@@ -10,6 +10,7 @@ import { visible } from "../core/visible.ts";
 import type { NamespaceBox } from "./boxes.ts";
 import type { Layout } from "./layout.ts";
 import { LINE_STATES } from "./line.ts";
+import { SPACE } from "./node_view.tsx";
 
 /** What lines and the wall are drawn with. */
 export function Definitions(): JSX.Element {
@@ -65,8 +66,8 @@ export function Gateway({ layout: { gateway } }: { readonly layout: Layout }): J
       aria-description="It stands in the wall. Opens the links"
     >
       <rect class="node-card" width={width} height={height} rx="8" />
-      <text class="gateway-name" x={width / 2} y="26" text-anchor="middle">gateway{" "}</text>
-      <text class="node-small" x={width / 2} y="44" text-anchor="middle">{version}{state}{" "}</text>
+      <text class="gateway-name" x={width / 2} y="26" text-anchor="middle">gateway{SPACE}</text>
+      <text class="node-small" x={width / 2} y="44" text-anchor="middle">{version}{state}{SPACE}</text>
       <text class="node-small" x={width / 2} y="62" text-anchor="middle">{carried}</text>
     </g>
   );

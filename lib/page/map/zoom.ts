@@ -20,7 +20,7 @@ const FAR_SCALE = 0.5;
 const STEP_SCALE = 1.3;
 const STEP_PIXELS = 80;
 /** It rests when it has not moved for so long. */
-const REST_MS = 160;
+const REST_MS = 300;
 
 export class MapZoom {
   readonly #view: HTMLElement;

@@ -5,6 +5,7 @@
  */
 import type { JSX } from "preact";
 import { signal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { Icon } from "./icon.tsx";
 
 export interface Toast {
@@ -33,8 +34,25 @@ function close(id: number): void {
 }
 
 export function Toasts(): JSX.Element {
+  const before = useRef<EventTarget | null>(null);
+  const leave = (id: number): void => {
+    // The button that has the focus goes away: the focus goes back to where it was.
+    const last = before.current;
+    const isThere = (last instanceof HTMLElement || last instanceof SVGElement) && last.isConnected;
+    (isThere ? last : document.getElementById("view"))?.focus({ preventScroll: true });
+    close(id);
+  };
   return (
-    <div class="toasts" role="status" aria-live="polite">
+    <div
+      class="toasts"
+      role="status"
+      aria-live="polite"
+      onFocusIn={({ currentTarget, relatedTarget }) => {
+        if (!(relatedTarget instanceof Node && currentTarget.contains(relatedTarget))) {
+          before.current = relatedTarget;
+        }
+      }}
+    >
       {toasts.value.map(({ id, text, kind = "done", action }) => (
         <div key={id} class={`toast ${kind}`}>
           <Icon name={kind === "done" ? "check" : "events"} />
@@ -43,14 +61,14 @@ export function Toasts(): JSX.Element {
             <button
               type="button"
               onClick={() => {
-                close(id);
+                leave(id);
                 action.run();
               }}
             >
               {action.label}
             </button>
           )}
-          <button type="button" class="quiet" aria-label="Close this message" onClick={() => close(id)}>
+          <button type="button" class="quiet" aria-label="Close this message" onClick={() => leave(id)}>
             <Icon name="close" size={14} />
           </button>
         </div>
