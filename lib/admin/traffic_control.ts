@@ -63,7 +63,7 @@ export interface ReplayDifference {
 
 export interface TrafficControl {
   traffic(window: WindowName, service?: string): Traffic;
-  requests(query: RequestQuery): RequestPage;
+  requests(query: RequestQuery, turn: Turn): Promise<RequestPage>;
   /**
    * @param withBodies Bodies are for operators.
    * @throws {ControlError} `notFound`.

@@ -56,7 +56,7 @@ const requests = route({
     description: "A page; next is what to give as before, and absent on the last one",
     schema: z.object({ items: z.array(requestSummarySchema), next: z.string().optional() }),
   },
-  handle: ({ backend, query }) => trafficOf(backend).requests(query),
+  handle: ({ backend, query, turn }) => trafficOf(backend).requests(query, turn),
 });
 
 const requestId = z.object({ id: z.string().regex(/^[\x21-\x7e]{1,64}$/) });

@@ -5,12 +5,13 @@
  */
 import { type Actor, ControlError } from "../admin/control.ts";
 import type { ReplayReport, RequestRecord, TrafficControl } from "../admin/traffic_control.ts";
+import { mayReach } from "../auth/token.ts";
 import type { Logger } from "../log.ts";
 import type { Attachment, Registry } from "../routing/registry.ts";
 import type { Store } from "../store/store.ts";
 import type { KeptRequest } from "../traffic/kept_request.ts";
 import type { Recording } from "../traffic/recordings.ts";
-import type { RequestPage, RequestQuery } from "../traffic/request_log.ts";
+import { type RequestPage, type RequestQuery, SETTLE_PIECE_MS } from "../traffic/request_log.ts";
 import type { WindowName } from "../traffic/service_series.ts";
 import type { KeptBody, Turn } from "../traffic/shown_body.ts";
 import type { Traffic } from "../traffic/traffic_book.ts";
@@ -50,8 +51,12 @@ export class GatewayTraffic implements TrafficControl {
     return this.#watch.book.read(window, service);
   }
 
-  requests(query: RequestQuery): RequestPage {
-    return this.#watch.log.list(query);
+  async requests(query: RequestQuery, turn: Turn): Promise<RequestPage> {
+    const { log } = this.#watch;
+    // Those that come meanwhile are for the next time: a flood of them must not keep the page waiting.
+    let left = log.unsettled;
+    while (left > 0) left -= await turn(() => log.settle(SETTLE_PIECE_MS)) || left;
+    return await turn(() => log.list(query, SETTLE_PIECE_MS));
   }
 
   async request(id: string, withBodies: boolean, turn: Turn): Promise<RequestRecord> {
@@ -135,12 +140,17 @@ export class GatewayTraffic implements TrafficControl {
   }
 
   /** The link of the agent that sent it; `undefined` for a visitor. */
-  #callerOf({ facts: { caller, source } }: KeptRequest): Attachment | undefined {
+  #callerOf({ facts: { caller, source, service } }: KeptRequest): Attachment | undefined {
     if (caller === undefined) return undefined;
     const isIt = ({ agent, group }: Attachment): boolean => agent === caller && group.id === source;
-    const found = this.#options.registry.all().find(isIt);
-    if (found !== undefined) return found;
-    throw new ControlError(`Cannot send it again: ${caller}, which sent it, is not linked now`, "conflict");
+    const found = this.#options.registry.all().filter(isIt);
+    // It may have come back with another token: what that does not allow is not done in its name.
+    const allowed = found.find((link) => mayReach(link, service));
+    if (allowed !== undefined) return allowed;
+    const state = found.length === 0
+      ? `${caller}, which sent it, is not linked now`
+      : `the token of ${caller}, which sent it, does not let it reach ${service} any more`;
+    throw new ControlError(`Cannot send it again: ${state}`, "conflict");
   }
 
   #ended(service: string): void {

@@ -1,16 +1,19 @@
 /**
  * One request in the log: what is listed of it, and its heads.
  *
- * It comes in as references to what the gateway has at hand, which costs nothing. Before it is shown, and within a
- * second in any case, it is settled: secrets are masked, what is too long is cut, and the rest is copied into one text
+ * It comes in as references to what the gateway has at hand, which costs nothing. Before it is shown, and within
+ * seconds in any case, it is settled: secrets are masked, what is too long is cut, and the rest is copied into one text
  * of its own, so that it holds nothing else alive. Only while its bodies are recorded do its secrets stay, for a
  * replay; they are masked whenever it is shown.
+ *
+ * To settle one takes up to some milliseconds if it is made for it, so that it is never done on the way of a request.
  *
  * @module
  */
 import type { FieldMasks } from "./mask_fields.ts";
 import { maskPairs } from "./mask_pairs.ts";
 import type { BodyTap } from "./recordings.ts";
+import { MASK } from "./secret_names.ts";
 
 /** Of the head of a request, and as much of that of its answer. */
 export const HEAD_BYTES_KEPT_MAX = 8 << 10;
@@ -104,6 +107,8 @@ export class KeptRequest {
   #response = "";
   #isCut = false;
   #isMasked = false;
+  /** The target as it is listed, once that is known. */
+  #shownTarget: string | undefined;
   bodies: BodyTap | undefined;
   /** About what it holds, without bodies. */
   bytes: number;
@@ -122,7 +127,7 @@ export class KeptRequest {
   }
 
   get isSettled(): boolean {
-    return this.#raw === undefined;
+    return this.#shownTarget !== undefined;
   }
 
   /** Whether its secrets are still in it. */
@@ -130,34 +135,56 @@ export class KeptRequest {
     return !this.#isMasked;
   }
 
-  /** Copies it into memory of its own; masks it unless its bodies are recorded. */
+  /** Copies what it holds into memory of its own, with its secrets, as it is recorded. Without effect the next time. */
+  copy(): void {
+    if (this.#raw !== undefined) this.#take(this.#raw, undefined);
+  }
+
+  /** Copies what it holds into memory of its own; masks it unless its bodies are recorded. */
   settle(masks: FieldMasks): void {
-    const raw = this.#raw;
-    if (raw === undefined) return;
+    const isMasked = this.bodies === undefined;
+    if (this.#raw !== undefined) this.#take(this.#raw, isMasked ? masks : undefined);
+    if (isMasked && !this.#isMasked) {
+      const { method, host, target, requestFields, responseFields } = this.shown(masks);
+      this.#request = ownText([method, host, target, ...requestFields]);
+      this.#response = ownText(responseFields);
+      this.#isMasked = true;
+    }
+    const { target } = this.heads();
+    this.#shownTarget = this.#isMasked ? target : maskPairs(target);
+    this.bytes = ENTRY_BYTES + this.#request.length + this.#response.length +
+      (this.#isMasked ? 0 : this.#shownTarget.length);
+  }
+
+  /** Forgets the bodies. The secrets of the heads are forgotten when it is settled again. */
+  dropBodies(): void {
+    this.bodies?.release();
+    this.bodies = undefined;
+    if (!this.#isMasked) this.#shownTarget = undefined;
+  }
+
+  /** The log lets go of it: nothing of what came in stays alive with it. */
+  letGo(): void {
+    this.isGone = true;
+    this.bodies?.release();
+    this.bodies = undefined;
+    this.#raw = undefined;
+  }
+
+  /** @param masks Without them secrets stay. */
+  #take(raw: RequestFacts, masks: FieldMasks | undefined): void {
     this.#raw = undefined;
     const { method, host, target, requestFields, responseFields, bodies: _bodies, ...rest } = raw;
     // The whole of what came would stay alive with the object that names it.
     this.#facts = rest;
-    const isMasked = this.bodies === undefined;
     // The name of a value that is cut stands before it, so it is masked all the same.
     const cutTarget = target.slice(0, HEAD_BYTES_KEPT_MAX);
-    const shownTarget = isMasked ? maskPairs(cutTarget) : cutTarget;
     this.#isCut = target.length > HEAD_BYTES_KEPT_MAX;
-    this.#request = ownText([method, host, shownTarget, ...this.#kept(requestFields, masks, isMasked)]);
-    this.#response = ownText(this.#kept(responseFields, masks, isMasked));
-    this.#isMasked = isMasked;
+    const shownTarget = masks === undefined ? cutTarget : maskPairs(cutTarget);
+    this.#request = ownText([method, host, shownTarget, ...this.#kept(requestFields, masks)]);
+    this.#response = ownText(this.#kept(responseFields, masks));
+    this.#isMasked = masks !== undefined;
     this.bytes = ENTRY_BYTES + this.#request.length + this.#response.length;
-  }
-
-  /** Forgets the bodies, and with them the secrets of the heads. */
-  dropBodies(masks: FieldMasks): void {
-    this.bodies?.release();
-    this.bodies = undefined;
-    if (this.#raw !== undefined || this.#isMasked) return;
-    const { method, host, target, requestFields, responseFields } = this.shown(masks);
-    this.#request = ownText([method, host, target, ...requestFields]);
-    this.#response = ownText(responseFields);
-    this.#isMasked = true;
   }
 
   /** The heads as they may be shown. It is settled. */
@@ -184,11 +211,11 @@ export class KeptRequest {
     const facts = this.#facts;
     const { agent, verdict, rule, failure, replayOf } = facts;
     // A thousand are listed at once: the fields stay as they are.
-    const [method = "", host = "", target = ""] = this.#request.split("\n", 3);
+    const [method = "", host = ""] = this.#request.split("\n", 2);
     return {
       ...{ id: facts.id, service: facts.service, direction: facts.direction, source: facts.source },
       ...{ atMs: facts.atMs, ms: facts.ms, method, host, status: facts.status },
-      target: this.#isMasked ? target : maskPairs(target),
+      target: this.#shownTarget ?? MASK,
       ...{ requestBytes: facts.requestBytes, responseBytes: facts.responseBytes },
       recorded: this.bodies === undefined ? "head" : "bodies",
       ...(agent === undefined ? {} : { agent }),
@@ -200,7 +227,7 @@ export class KeptRequest {
   }
 
   /** Whole fields, as many as there is room for. */
-  #kept(fields: readonly string[], masks: FieldMasks, isMasked: boolean): string[] {
+  #kept(fields: readonly string[], masks: FieldMasks | undefined): string[] {
     const kept: string[] = [];
     let bytes = 0;
     for (let i = 0; i < fields.length; i += 2) {
@@ -211,7 +238,7 @@ export class KeptRequest {
         this.#isCut = true;
         return kept;
       }
-      kept.push(name, isMasked ? masks.mask(name, value) : value);
+      kept.push(name, masks === undefined ? value : masks.mask(name, value));
     }
     return kept;
   }

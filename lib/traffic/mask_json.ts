@@ -7,28 +7,43 @@
  * @module
  */
 import { isSecretName, MASK } from "./secret_names.ts";
+import { inOneGo, type Steps } from "./steps.ts";
 
 /** JSON in strings of JSON is looked into so many times. */
 const NESTED_MAX = 3;
+/** Characters between two places where the work may pause. */
+const STEP_CHARS = 2 << 10;
+/** A longer key is secret whatever it says, also when every character of it is escaped. */
+const KEY_CHARS_MAX = 6 * 256;
+
+/** Masks what stands under secret keys, objects and lists whole. */
+export function maskJson(text: string): string {
+  return inOneGo(maskJsonSteps(text));
+}
 
 /**
- * Masks what stands under secret keys, objects and lists whole.
+ * The same in steps.
  *
  * @param maskString Masks a string that is no key, as it is meant. @default nothing
  */
-export function maskJson(
+export function* maskJsonSteps(
   text: string,
-  maskString: (value: string) => string = (value) => value,
+  maskString: (value: string) => Steps<string> = unchanged,
   nested: number = NESTED_MAX,
-): string {
+): Steps<string> {
   let out = "";
   let copied = 0;
+  let pausedAt = 0;
   let at = text.indexOf('"');
   while (at >= 0) {
+    if (at - pausedAt >= STEP_CHARS) {
+      pausedAt = at;
+      yield;
+    }
     const end = stringEnd(text, at);
     const colon = skipSpace(text, end);
     if (text[colon] !== ":") {
-      const masked = maskedString(text.slice(at, end), maskString, nested);
+      const masked = yield* maskedString(text.slice(at, end), maskString, nested);
       if (masked !== undefined) {
         out += text.slice(copied, at) + masked;
         copied = end;
@@ -37,7 +52,7 @@ export function maskJson(
       continue;
     }
     const start = skipSpace(text, colon + 1);
-    if (!isSecretName(meant(text.slice(at, end)))) {
+    if (end - at <= KEY_CHARS_MAX && !isSecretName(meant(text.slice(at, end)))) {
       at = text.indexOf('"', start);
       continue;
     }
@@ -49,12 +64,18 @@ export function maskJson(
   return copied === 0 ? text : out + text.slice(copied);
 }
 
+// deno-lint-ignore require-yield -- it has nothing to pause for
+function* unchanged(value: string): Steps<string> {
+  return value;
+}
+
 /** Where a string ends that begins here; the end of the text when it is cut. */
-function stringEnd(text: string, start: number): number {
+export function stringEnd(text: string, start: number): number {
+  const quote = text[start];
   for (let at = start + 1; at < text.length; at++) {
     const char = text[at];
     if (char === "\\") at++;
-    else if (char === '"') return at + 1;
+    else if (char === quote) return at + 1;
   }
   return text.length;
 }
@@ -71,9 +92,9 @@ function endOfValue(text: string, start: number): number {
   const first = text[start];
   if (first === '"') return stringEnd(text, start);
   if (first !== "{" && first !== "[") {
-    let at = start;
-    while (at < text.length && !/[,}\]\s]/.test(text[at]!)) at++;
-    return at;
+    const ends = /[,}\]\s]/g;
+    ends.lastIndex = start;
+    return ends.exec(text)?.index ?? text.length;
   }
   let depth = 0;
   for (let at = start; at < text.length; at++) {
@@ -98,15 +119,17 @@ function meant(quoted: string): string {
 }
 
 /** @returns `undefined` when it stays as it is. */
-function maskedString(
+function* maskedString(
   quoted: string,
-  maskString: (value: string) => string,
+  maskString: (value: string) => Steps<string>,
   nested: number,
-): string | undefined {
+): Steps<string | undefined> {
   // Most strings hold neither JSON nor parameters.
   if (!/[\\=:]/.test(quoted)) return undefined;
   const value = meant(quoted);
-  const inner = nested > 0 && value.includes('"') ? maskJson(value, maskString, nested - 1) : value;
-  const masked = maskString(inner);
+  const inner = nested > 0 && value.includes('"')
+    ? yield* maskJsonSteps(value, maskString, nested - 1)
+    : value;
+  const masked = yield* maskString(inner);
   return masked === value ? undefined : JSON.stringify(masked);
 }

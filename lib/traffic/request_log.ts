@@ -16,11 +16,12 @@ export const REQUESTS_PER_SERVICE_MAX = 200;
 export const REQUEST_LOG_BYTES_MAX = 16 << 20;
 /** Of all recorded bodies together. */
 export const RECORDED_BYTES_MAX = 32 << 20;
-/** Until then what came in is as it came, secrets and all, in memory alone. Most of a flood is gone by then. */
+/** Until it is settled what came in is as it came, secrets and all, in memory alone. Most of a flood is gone by then. */
 export const SETTLE_MS = 1_000;
 
-/** So many are settled in one go: they take a few milliseconds. */
-const SETTLED_AT_ONCE = 100;
+/** How long requests are settled in one go, and the pause after it: it takes a third of the time at most. */
+export const SETTLE_PIECE_MS = 4;
+const SETTLE_PAUSE_MS = 8;
 
 /** What to look for; all that is given must hold. */
 export interface RequestQuery {
@@ -98,9 +99,9 @@ export class RequestLog {
   add(facts: RequestFacts): void {
     const { perServiceMax, requestsMax, bytesMax } = this.#limits;
     const kept = new KeptRequest(facts, ++this.#seq);
-    // What is recorded is raw until then; what is long would be too much until then.
-    if (kept.bodies !== undefined || kept.bytes > LONG_BYTES) kept.settle(this.masks);
-    else this.#settleSoon(kept);
+    // With its bodies it stays for longer than what came with it should.
+    if (kept.bodies !== undefined) kept.copy();
+    this.#settleSoon(kept);
     let shelf = this.#shelves.get(facts.service);
     if (shelf === undefined) {
       shelf = { service: facts.service, kept: [] };
@@ -119,13 +120,14 @@ export class RequestLog {
     while (this.#count > requestsMax || this.#bytes > bytesMax) this.#removeOldest(this.#fullestShelf(shelf));
   }
 
-  list(query: RequestQuery): RequestPage {
-    this.settle();
+  /** Those that are not settled by then, the newest, are left out. @param settleMs For how long they are settled. */
+  list(query: RequestQuery, settleMs: number = Infinity): RequestPage {
+    this.settle(settleMs);
     const { service, status, before = Infinity, limit } = query;
     const shelves = service === undefined ? [...this.#shelves.values()] : [this.#shelves.get(service)];
     const found = shelves.flatMap((shelf) =>
       (shelf?.kept ?? []).filter((kept) =>
-        kept.seq < before && (status === undefined || isStatus(kept.facts.status, status))
+        kept.isSettled && kept.seq < before && (status === undefined || isStatus(kept.facts.status, status))
       )
     );
     found.sort((a, b) => b.seq - a.seq);
@@ -136,32 +138,48 @@ export class RequestLog {
 
   /** @returns A settled one. */
   find(id: string): KeptRequest | undefined {
-    this.settle();
     for (const { kept } of this.#shelves.values()) {
       const found = kept.find(({ facts }) => facts.id === id);
-      if (found !== undefined) return found;
+      if (found === undefined) continue;
+      this.#settleOne(found);
+      return found;
     }
     return undefined;
   }
 
-  /** Masks and copies what came in last. @param countMax The rest follows soon. @default all */
-  settle(countMax: number = Infinity): void {
+  /**
+   * Masks and copies what came in last, the oldest first.
+   *
+   * @param ms For about how long: the rest follows soon. @default no bound
+   * @returns How many it has looked at.
+   */
+  settle(ms: number = Infinity): number {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const waiting = this.#unsettled.slice(0, countMax);
-    this.#unsettled = this.#unsettled.slice(waiting.length);
-    if (this.#unsettled.length > 0) this.#settleIn(0);
-    for (const kept of waiting) {
-      if (kept.isSettled || kept.isGone) continue;
-      this.#bytes -= kept.bytes;
-      kept.settle(this.masks);
-      this.#bytes += kept.bytes;
+    const endMs = performance.now() + ms;
+    let done = 0;
+    for (const kept of this.#unsettled) {
+      done++;
+      this.#settleOne(kept);
+      if (performance.now() >= endMs) break;
     }
+    this.#unsettled = this.#unsettled.slice(done);
+    if (this.#unsettled.length > 0) this.#settleIn(SETTLE_PAUSE_MS);
+    return done;
   }
 
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #settleOne(kept: KeptRequest): void {
+    if (kept.isSettled || kept.isGone) return;
+    this.#bytes -= kept.bytes;
+    kept.settle(this.masks);
+    this.#bytes += kept.bytes;
+    // Most have become shorter; one whose target is kept twice has not.
+    while (this.#bytes > this.#limits.bytesMax) this.#removeOldest(this.#fullestShelf());
   }
 
   #settleSoon(kept: KeptRequest): void {
@@ -174,29 +192,27 @@ export class RequestLog {
   }
 
   #settleIn(ms: number): void {
-    this.#timer = setTimeout(() => this.settle(SETTLED_AT_ONCE), ms);
+    this.#timer = setTimeout(() => this.settle(SETTLE_PIECE_MS), ms);
     this.#timer.unref?.();
   }
 
   #removeOldest(shelf: Shelf): void {
     const kept = shelf.kept.shift();
     if (kept === undefined) return;
-    kept.isGone = true;
     this.#count--;
     this.#bytes -= kept.bytes;
     this.#recorded.delete(kept);
-    kept.bodies?.release();
-    kept.bodies = undefined;
+    kept.letGo();
     this.#moved(shelf, shelf.kept.length + 1);
     if (shelf.kept.length === 0) this.#shelves.delete(shelf.service);
   }
 
-  /** @param own Goes before others that have as many. */
-  #fullestShelf(own: Shelf): Shelf {
+  /** There is one. @param own Goes before others that have as many. */
+  #fullestShelf(own?: Shelf): Shelf {
     while (this.#fullest > 0 && (this.#byCount[this.#fullest]?.size ?? 0) === 0) this.#fullest--;
-    if (own.kept.length === this.#fullest) return own;
+    if (own?.kept.length === this.#fullest) return own;
     for (const shelf of this.#byCount[this.#fullest] ?? []) return shelf;
-    return own;
+    throw new RangeError("no request is kept");
   }
 
   #moved(shelf: Shelf, from: number): void {
@@ -209,17 +225,13 @@ export class RequestLog {
   #dropRecorded(): boolean {
     for (const kept of this.#recorded) {
       this.#recorded.delete(kept);
-      this.#bytes -= kept.bytes;
-      kept.dropBodies(this.masks);
-      this.#bytes += kept.bytes;
+      kept.dropBodies();
+      if (!kept.isSettled) this.#settleSoon(kept);
       return true;
     }
     return false;
   }
 }
-
-/** A longer one is settled at once. */
-const LONG_BYTES = 8 << 10;
 
 function isStatus(status: number, wanted: string): boolean {
   if (wanted === "none") return status === 0;

@@ -14,7 +14,7 @@ const NAME_CHARS_MAX = 256;
 
 /** Wherever they stand in a name. */
 const PARTS =
-  /token|secret|passw|passphrase|pwd|credential|signature|api[^a-z0-9]?key|session|jwt|bearer|authoriz|privatekey|otp$/i;
+  /token|secret|passw|passphrase|pwd|credential|signature|api[^a-z0-9]?key|session|sess(?:ion)?_?id|saml|jwt|bearer|authoriz|(?:private|access|auth|ssh|license|crypt(?:ion)?)key|otp$/i;
 
 /** As a word of a name: `authCode`, `x-auth`, `access_key`. */
 const WORDS: ReadonlySet<string> = new Set([

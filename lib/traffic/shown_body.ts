@@ -10,8 +10,9 @@
  */
 import { Buffer } from "node:buffer";
 import zlib from "node:zlib";
-import { maskText } from "./mask_text.ts";
+import { maskTextSteps } from "./mask_text.ts";
 import type { RecordedBody } from "./recorded_body.ts";
+import { inTurns, type Turn } from "./steps.ts";
 
 /** Of a body that was compressed. What comes after is cut: a few bytes can be made to hold a gigabyte. */
 export const DECODED_BYTES_MAX = 1 << 20;
@@ -33,14 +34,13 @@ export interface ShownBody {
   readonly note?: string | undefined;
 }
 
-/** Does a piece of work when there is time for it: to look through a megabyte takes up to 0.4 s. */
-export type Turn = <T>(work: () => T) => Promise<Awaited<T>>;
+export type { Turn };
 
 /** What is read of a body that is kept. */
 export type KeptBody = Pick<RecordedBody, "bytes" | "totalBytes" | "isCut">;
 
 /**
- * Makes it fit to be shown.
+ * Makes it fit to be shown. To look through a megabyte takes up to 2 s, which is done piece by piece.
  *
  * @param fields Those of its head, raw.
  */
@@ -73,22 +73,23 @@ export async function shownBody(
     bytes = decoded.bytes;
     isCut ||= decoded.isCut;
   }
-  return { ...shared, ...await turn(() => shownBytes(bytes, contentType, isCut)), isCut };
+  return { ...shared, ...await shownBytes(bytes, contentType, isCut, turn), isCut };
 }
 
-function shownBytes(
+async function shownBytes(
   bytes: Uint8Array,
   contentType: string,
   isCut: boolean,
-): Pick<ShownBody, "format" | "content" | "note"> {
-  const text = utf8Of(bytes, isCut);
+  turn: Turn,
+): Promise<Pick<ShownBody, "format" | "content" | "note">> {
+  const text = await turn(() => utf8Of(bytes, isCut));
   if (text !== undefined && !text.includes("\0")) {
-    return { format: "text", content: maskText(text, contentType) };
+    return { format: "text", content: await inTurns(maskTextSteps(text, contentType), turn) };
   }
   // UTF-16 is read as the letters that it holds; bytes that are no text may have some in them.
   const latin = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   const letters = latin.replaceAll("\0", "");
-  const masked = maskText(letters, contentType);
+  const masked = await inTurns(maskTextSteps(letters, contentType), turn);
   if (masked !== letters || /json|text|xml|urlencoded|multipart/i.test(contentType)) {
     return { format: "text", content: masked, note: "It is no UTF-8: bytes are shown as letters" };
   }

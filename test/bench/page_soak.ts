@@ -113,13 +113,18 @@ function keepDoing(perSecond: number, act: (index: number) => Promise<void>): ()
 /** (a) and the same of a large wall: from the navigation until the first line is drawn. */
 async function measureFirstMap(stage: Stage, name: string, path: string, wanted = ""): Promise<void> {
   const loads: number[] = [];
+  const processor: number[] = [];
   for (let load = 0; load < LOADS; load++) {
     const { context, page } = await openTab(stage);
     await page.goto(stage.gateway.origin + path, { waitUntil: "commit" });
     loads.push(await firstLineMs(page));
+    const meter = await TabMeter.of(stage.browser, page);
+    processor.push((await meter.processorMs()).main);
+    await meter.close();
     await context.close();
   }
   row(name, `median ${ms(quantile(loads, 0.5))}, max ${ms(Math.max(...loads))}`, wanted);
+  row("  processor time of the page until then", `median ${ms(quantile(processor, 0.5))}`);
 }
 
 /** (b): frames while somebody moves the map and a thousand edges are told of anew. */
@@ -135,7 +140,9 @@ async function measureLarge(stage: Stage, calls: readonly Call[]): Promise<void>
     await page.waitForTimeout(1_000);
     await takeSeen(page);
     const done = await traced(stage, page, `large ${name}`);
+    const before = await meter.processorMs();
     await gesture(page);
+    await reportProcessor(meter, before, GESTURE_MS);
     await done();
     await meter.sample();
     const { framesMs, tasksMs } = await takeSeen(page);
@@ -242,6 +249,7 @@ async function measureSoak(stage: Stage, calls: readonly Call[]): Promise<void> 
     await takeSeen(page);
     const before = await newestSeq(page);
     const done = await traced(stage, page, `soak ${name}`);
+    const processor = await meter.processorMs();
     const visits = keepDoing(EVENTS_PER_MINUTE / 60, (index) => visit(stage.crowd, index));
     const moves = keepDoing(MOVES_PER_SECOND, (index) => stage.crowd.run([calls[index * 7 % calls.length]!]));
     const endMs = performance.now() + seconds * 1_000;
@@ -262,6 +270,7 @@ async function measureSoak(stage: Stage, calls: readonly Call[]): Promise<void> 
     );
     row(`${name}: frames`, spreadText(framesMs));
     row("  pieces of work over 50 ms", `${tasksMs.length}, the longest ${ms(Math.max(0, ...tasksMs))}`);
+    await reportProcessor(meter, processor, seconds * 1_000);
     await reportMemory(meter, name);
   }
   await context.close();
@@ -280,6 +289,20 @@ async function newestSeq(page: Page): Promise<number> {
     headers: { "X-Netwall-Page": "1" },
   });
   return (await answer.json() as { seq: number }).seq;
+}
+
+/** Time of processors is what a load of the machine changes least. */
+async function reportProcessor(
+  meter: TabMeter,
+  before: { readonly main: number; readonly all: number },
+  spanMs: number,
+): Promise<void> {
+  const { main, all } = await meter.processorMs();
+  const share = (value: number): string => `${(value / spanMs * 100).toFixed(0)} %`;
+  row(
+    "  of a processor: the main thread, the whole tab",
+    `${share(main - before.main)}, ${share(all - before.all)}`,
+  );
 }
 
 async function reportMemory(meter: TabMeter, name: string): Promise<void> {
@@ -375,7 +398,7 @@ async function main(): Promise<void> {
     const gateway = await startPageGateway(processes, settings.runtime, {
       args: [
         ...["--domain", DOMAIN, "--trusted-proxy", "127.0.0.1/32", "--allow-egress", OUTSIDE_RULE],
-        ...["--mode", "learn", "--learning-promote=false"],
+        "--learning-promote=false",
       ],
     });
     crowd = new Crowd({ data: gateway.data, port: gateway.port });

@@ -137,6 +137,12 @@ export class TabMeter {
     return { heap, heapWithGarbage, ...await this.sample(), elements: await this.#metric("Nodes") };
   }
 
+  /** What the page has had of the processors so far, in ms: its main thread, and its process in all. */
+  async processorMs(): Promise<{ readonly main: number; readonly all: number }> {
+    const [main, all] = [await this.#metric("ThreadTime"), await this.#metric("ProcessTime")];
+    return { main: main * 1_000, all: all * 1_000 };
+  }
+
   async close(): Promise<void> {
     await this.#root.detach();
     await this.#session.detach();

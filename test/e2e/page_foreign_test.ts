@@ -25,6 +25,7 @@ import {
   useBrowser,
 } from "./page_rig.ts";
 
+const browserTest = test.skipIf(IS_WITHOUT_BROWSER);
 const processes = useProcesses();
 const browser = useBrowser();
 
@@ -145,16 +146,17 @@ async function stateOf(operator: Operator): Promise<unknown> {
 }
 
 for (const runtime of RUNTIMES) {
-  describe.skipIf(IS_WITHOUT_BROWSER)(`the page of a gateway on ${runtime}, ${IN_BROWSER}`, () => {
+  describe(`the page of a gateway on ${runtime}, ${IN_BROWSER}`, () => {
     let gateway: PageGateway;
     let operator: Operator;
     beforeAll(async () => {
+      if (IS_WITHOUT_BROWSER) return;
       gateway = await startPageGateway(processes, runtime);
       operator = new Operator(gateway);
     }, PAGE_TEST_MS_MAX);
 
     for (const host of ["127.0.0.1", "localhost"]) {
-      test(`gives nothing to a page of another port of ${host}`, async () => {
+      browserTest(`gives nothing to a page of another port of ${host}`, async () => {
         const { page, context } = await openLoggedIn(browser(), gateway);
         const before = await stateOf(operator);
         const evil = await context.newPage();
@@ -179,7 +181,7 @@ for (const runtime of RUNTIMES) {
       }, PAGE_TEST_MS_MAX);
     }
 
-    test("has no window that another page can hold on to, and sends it to no one", async () => {
+    browserTest("has no window that another page can hold on to, and sends it to no one", async () => {
       const { context } = await openLoggedIn(browser(), gateway);
       const evil = await context.newPage();
       await evil.goto(`http://127.0.0.1:${foreignPort}/`);
@@ -201,56 +203,60 @@ for (const runtime of RUNTIMES) {
       await context.close();
     }, PAGE_TEST_MS_MAX);
 
-    test("holds no secret: not in its files, its address, its scripts' reach or its store", async () => {
-      const from = browser();
-      const link = await pageLink(processes, runtime, gateway);
-      const code = new URL(link).hash.slice("#code=".length);
-      expect(code).toHaveLength(32);
-      const { page, context, faults } = await openPage(from, gateway.origin);
-      const seen: string[] = [];
-      page.on("framenavigated", () => seen.push(page.url()));
-      const bodies: Promise<string>[] = [];
-      page.on("response", (response) => {
-        if (!response.url().includes("/stream")) bodies.push(response.text().catch(() => ""));
-      });
-      await page.goto(link);
-      await untilLive(page);
-      expect([page.url(), seen.at(-1)]).toEqual([`${gateway.origin}/`, `${gateway.origin}/`]);
-      // The button goes back to where nothing of the code is left.
-      await openView(page, "Events");
-      await page.goBack();
-      expect(page.url()).toBe(`${gateway.origin}/`);
-      for (const name of ["Events", "Traffic", "Policy", "Links"] as const) await openView(page, name);
-      const [cookie] = await context.cookies(`${gateway.origin}/api/v1/status`);
-      expect(cookie).toMatchObject({
-        name: "netwall_session",
-        httpOnly: true,
-        sameSite: "Strict",
-        path: "/api/v1",
-      });
-      const kept = await page.evaluate(async () => ({
-        cookie: document.cookie,
-        local: Object.keys(localStorage),
-        session: Object.keys(sessionStorage),
-        databases: (await indexedDB.databases()).length,
-        caches: (await caches.keys()).length,
-        workers: (await navigator.serviceWorker.getRegistrations()).length,
-        html: document.documentElement.outerHTML,
-      }));
-      expect({ ...kept, html: "" }).toEqual(
-        { cookie: "", local: [], session: [], databases: 0, caches: 0, workers: 0, html: "" },
-      );
-      const secrets = [gateway.token, code, cookie!.value];
-      const texts = [kept.html, ...await Promise.all(bodies)];
-      expect(texts.length).toBeGreaterThan(8);
-      for (const secret of secrets) {
-        expect(texts.filter((text) => text.includes(secret)).map((text) => text.slice(0, 200))).toEqual([]);
-        expect(seen.slice(1).filter((url) => url.includes(secret))).toEqual([]);
-      }
-      await page.getByRole("button", { name: /colours$/ }).click();
-      expect(await page.evaluate(() => Object.keys(localStorage))).toEqual(["netwall-theme"]);
-      expect(faults).toEqual([]);
-      await context.close();
-    }, PAGE_TEST_MS_MAX);
+    browserTest(
+      "holds no secret: not in its files, its address, its scripts' reach or its store",
+      async () => {
+        const from = browser();
+        const link = await pageLink(processes, runtime, gateway);
+        const code = new URL(link).hash.slice("#code=".length);
+        expect(code).toHaveLength(32);
+        const { page, context, faults } = await openPage(from, gateway.origin);
+        const seen: string[] = [];
+        page.on("framenavigated", () => seen.push(page.url()));
+        const bodies: Promise<string>[] = [];
+        page.on("response", (response) => {
+          if (!response.url().includes("/stream")) bodies.push(response.text().catch(() => ""));
+        });
+        await page.goto(link);
+        await untilLive(page);
+        expect([page.url(), seen.at(-1)]).toEqual([`${gateway.origin}/`, `${gateway.origin}/`]);
+        // The button goes back to where nothing of the code is left.
+        await openView(page, "Events");
+        await page.goBack();
+        expect(page.url()).toBe(`${gateway.origin}/`);
+        for (const name of ["Events", "Traffic", "Policy", "Links"] as const) await openView(page, name);
+        const [cookie] = await context.cookies(`${gateway.origin}/api/v1/status`);
+        expect(cookie).toMatchObject({
+          name: "netwall_session",
+          httpOnly: true,
+          sameSite: "Strict",
+          path: "/api/v1",
+        });
+        const kept = await page.evaluate(async () => ({
+          cookie: document.cookie,
+          local: Object.keys(localStorage),
+          session: Object.keys(sessionStorage),
+          databases: (await indexedDB.databases()).length,
+          caches: (await caches.keys()).length,
+          workers: (await navigator.serviceWorker.getRegistrations()).length,
+          html: document.documentElement.outerHTML,
+        }));
+        expect({ ...kept, html: "" }).toEqual(
+          { cookie: "", local: [], session: [], databases: 0, caches: 0, workers: 0, html: "" },
+        );
+        const secrets = [gateway.token, code, cookie!.value];
+        const texts = [kept.html, ...await Promise.all(bodies)];
+        expect(texts.length).toBeGreaterThan(8);
+        for (const secret of secrets) {
+          expect(texts.filter((text) => text.includes(secret)).map((text) => text.slice(0, 200))).toEqual([]);
+          expect(seen.slice(1).filter((url) => url.includes(secret))).toEqual([]);
+        }
+        await page.getByRole("button", { name: /colours$/ }).click();
+        expect(await page.evaluate(() => Object.keys(localStorage))).toEqual(["netwall-theme"]);
+        expect(faults).toEqual([]);
+        await context.close();
+      },
+      PAGE_TEST_MS_MAX,
+    );
   });
 }

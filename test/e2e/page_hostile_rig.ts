@@ -190,7 +190,8 @@ async function linkHostile(gateway: PageGateway, value: string, index: number): 
 
 /** Calls services that are not there, and hosts that cannot be. */
 function call(session: Session, value: string): void {
-  const sink = { onHead() {}, onData() {}, onEnd() {}, onDrain() {}, onReset() {} };
+  const ignore = (): void => {};
+  const sink = { onHead: ignore, onData: ignore, onEnd: ignore, onDrain: ignore, onReset: ignore };
   const name = octets(value);
   session.openStream("tcp", name.slice(0, 63), encodeFields([]), true, sink);
   for (const host of [name.slice(0, 255), `${name.slice(0, 200)}.example`]) {

@@ -22,6 +22,7 @@ const POLICY_TABS = ["rules", "modes", "networks", "limits", "yaml", "versions",
 /** Dialogs of one place: those of further rows are no others. */
 const DIALOGS_MAX = 4;
 
+const browserTest = test.skipIf(IS_WITHOUT_BROWSER);
 const processes = useProcesses();
 const browser = useBrowser();
 let wall: HostileWall;
@@ -110,7 +111,6 @@ function look(): { faults: string[]; isMarkupSeen: boolean } {
   }
   const scripts = document.scripts.length;
   if (scripts !== 1) faults.push(`${scripts} scripts`);
-  // deno-lint-ignore no-control-regex
   const unseen = /[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
   for (const element of document.querySelectorAll("*")) {
     for (const { name, value } of element.attributes) {
@@ -191,14 +191,15 @@ async function open(from: Browser, viewport: (typeof SIZES)[number]["viewport"])
   const watched = await openLoggedIn(from, wall.gateway, { viewport });
   await watched.page.evaluate(() => {
     document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => {
+      // deno-lint-ignore no-console -- of the page: it is how the watcher is told
       console.error(`policy: ${effectiveDirective} ${blockedURI}`);
     });
   });
   return watched;
 }
 
-describe.skipIf(IS_WITHOUT_BROWSER)(`what strangers name, ${IN_BROWSER}`, () => {
-  test("reaches the page in every place that it can", () => {
+describe(`what strangers name, ${IN_BROWSER}`, () => {
+  browserTest("reaches the page in every place that it can", () => {
     const [passed = 0, refused = 0] = [wall.statuses.get(200), wall.statuses.get(400)];
     expect(passed).toBeGreaterThan(4 * HOSTILE.length);
     // One goes to the service of an agent that refuses whatever comes.
@@ -207,7 +208,7 @@ describe.skipIf(IS_WITHOUT_BROWSER)(`what strangers name, ${IN_BROWSER}`, () => 
   });
 
   for (const { name, viewport, rest } of SIZES) {
-    test(`stays text in every view and detail, at ${name}`, async () => {
+    browserTest(`stays text in every view and detail, at ${name}`, async () => {
       const { page, context, faults } = await open(browser(), viewport);
       const chosen = [...places.views, ...places.details.filter((_, index) => index % 2 === rest)];
       const walked = await walk(page, chosen);
@@ -217,7 +218,7 @@ describe.skipIf(IS_WITHOUT_BROWSER)(`what strangers name, ${IN_BROWSER}`, () => 
       await context.close();
     }, PAGE_TEST_MS_MAX);
 
-    test(`stays text in addresses of the page, at ${name}`, async () => {
+    browserTest(`stays text in addresses of the page, at ${name}`, async () => {
       const { page, context, faults } = await open(browser(), viewport);
       const walked = await walk(page, SENT.filter((_, index) => (index + (index >> 3)) % 2 === rest));
       expect(walked.faults).toEqual([]);
@@ -227,7 +228,7 @@ describe.skipIf(IS_WITHOUT_BROWSER)(`what strangers name, ${IN_BROWSER}`, () => 
     }, PAGE_TEST_MS_MAX);
   }
 
-  test("stays text in the dialogs that it opens", async () => {
+  browserTest("stays text in the dialogs that it opens", async () => {
     const { page, context, faults } = await open(browser(), SIZES[0].viewport);
     const of = (start: string): string[] => places.details.filter((place) => place.startsWith(start));
     const some = [
@@ -250,7 +251,7 @@ describe.skipIf(IS_WITHOUT_BROWSER)(`what strangers name, ${IN_BROWSER}`, () => 
   }, PAGE_TEST_MS_MAX);
 });
 
-test.skipIf(IS_WITHOUT_BROWSER)("such a page would be noticed", async () => {
+browserTest("such a page would be noticed", async () => {
   const { page, context } = await open(browser(), SIZES[0].viewport);
   await page.evaluate((markup) => {
     const wide = document.createElement("p");

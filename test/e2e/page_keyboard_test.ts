@@ -18,6 +18,7 @@ import {
   PAGE_TEST_MS_MAX,
   untilLive,
   useBrowser,
+  withoutFaults,
   workloadNode,
 } from "./page_rig.ts";
 import { eventually } from "./wall.ts";
@@ -34,28 +35,31 @@ describe(`the page without a mouse, ${IN_BROWSER}`, () => {
     try {
       for (const visit of eachOperation(5)) await shop.visit(visit);
       const { admin, data } = shop.gateway;
-      const { page, context, faults } = await openPage(browser(), `http://${admin}`);
-      await page.goto(`http://${admin}/`);
-      await focused(page.getByLabel("Admin token"));
-      await page.keyboard.type(adminToken(data));
-      await page.keyboard.press("Enter");
-      await untilLive(page);
-      await views(page);
-      await workload(page);
-      await edge(page);
-      await events(page);
-      await policy(page);
-      await reach(page, page.getByRole("button", { name: "Log out" }));
-      await page.keyboard.press("Enter");
-      await page.getByRole("button", { name: "Log in" }).waitFor();
-      await reach(page, page.getByLabel("Admin token"));
-      expect(faults).toEqual([]);
-      await context.close();
+      const tab = await openPage(browser(), `http://${admin}`);
+      await withoutFaults([tab], () => wholeWay(tab.page, `http://${admin}/`, adminToken(data)));
+      await tab.context.close();
     } finally {
       shop.stop();
     }
   }, PAGE_TEST_MS_MAX);
 });
+
+async function wholeWay(page: Page, address: string, token: string): Promise<void> {
+  await page.goto(address);
+  await focused(page.getByLabel("Admin token"));
+  await page.keyboard.type(token);
+  await page.keyboard.press("Enter");
+  await untilLive(page);
+  await views(page);
+  await workload(page);
+  await edge(page);
+  await events(page);
+  await policy(page);
+  await reach(page, page.getByRole("button", { name: "Log out" }));
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  await reach(page, page.getByLabel("Admin token"));
+}
 
 /** Every view by its tab; and past the tabs by the first thing that Tab leads to. */
 async function views(page: Page): Promise<void> {
@@ -203,6 +207,8 @@ function seen(page: Page): Promise<string> {
     const focus = document.activeElement;
     // Between the last thing of the page and the first one is the frame of the browser.
     if (focus === null || focus === document.body) return "";
+    // A part of a field that the browser itself has made, and marks: the button of a calendar.
+    if (!focus.matches(":focus")) return "";
     const shown = focus.outerHTML.slice(0, 200);
     const { top, left, bottom, right, width, height } = focus.getBoundingClientRect();
     if (bottom < 0 || right < 0 || top > innerHeight || left > innerWidth || width * height === 0) {

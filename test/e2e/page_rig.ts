@@ -9,7 +9,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { afterAll, beforeAll } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import type { Browser, Locator } from "playwright-core";
 import { CHROMIUM, openBrowser, openPage, type Page, type WatchedPage } from "../support/browser.ts";
 import { netwallCommand, type ProcessGroup, ROOT, type Runtime } from "../support/processes.ts";
@@ -99,6 +99,22 @@ export async function openLoggedIn(
   await logIn(watched.page, token);
   await untilLive(watched.page);
   return watched;
+}
+
+/**
+ * Does something in some tabs, none of which may complain meanwhile. When it fails, their complaints are told too: they
+ * are often why.
+ */
+export async function withoutFaults(tabs: readonly WatchedPage[], work: () => Promise<void>): Promise<void> {
+  const faults = (): string[] => tabs.flatMap((tab) => tab.faults);
+  try {
+    await work();
+  } catch (error) {
+    if (faults().length === 0) throw error;
+    const { message } = error as Error;
+    throw new Error(`${message}\nThe page said:\n${faults().join("\n")}`, { cause: error });
+  }
+  expect(faults()).toEqual([]);
 }
 
 /** Fills in the form of the login. */

@@ -29,6 +29,7 @@ import {
   strokeOf,
   untilLive,
   useBrowser,
+  withoutFaults,
   workloadNode,
 } from "./page_rig.ts";
 import { ensureBuilt } from "./wall.ts";
@@ -73,15 +74,17 @@ async function withShop(runtime: Runtime): Promise<void> {
     tabs.push(await openLoggedIn(browser(), { origin, token: adminToken(data) }));
     tabs.push(await openPage(browser(), origin));
     const [map, events] = tabs.map(({ page }) => page) as [Page, Page];
-    await events.goto(await pageLink(processes, runtime, { admin, data }));
-    await untilLive(events);
-    expect(events.url()).toBe(`${origin}/`);
-    await openView(events, "Events");
     const stage = { shop, map, events };
-    await learn(stage);
-    await prevent(stage, await alert(stage));
-    await allowOneHost(stage);
-    expect(tabs.flatMap(({ faults }) => faults)).toEqual([]);
+    const link = await pageLink(processes, runtime, { admin, data });
+    await withoutFaults(tabs, async () => {
+      await events.goto(link);
+      await untilLive(events);
+      expect(events.url()).toBe(`${origin}/`);
+      await openView(events, "Events");
+      await learn(stage);
+      await prevent(stage, await alert(stage));
+      await allowOneHost(stage);
+    });
   } finally {
     shop?.stop();
     await Promise.all(tabs.map(({ context }) => context.close()));

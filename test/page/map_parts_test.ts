@@ -10,6 +10,7 @@ import type { MapLine } from "../../lib/page/map/line.ts";
 import { isArrow, nearest } from "../../lib/page/map/nearest.ts";
 import { ordered, ORDERS, parseOrder } from "../../lib/page/map/order.ts";
 import { Pulses, PULSES_MAX } from "../../lib/page/map/pulses.ts";
+import { pointOf, route } from "../../lib/page/map/route.ts";
 import { call, edge, group, largeWall, link, model, NOW_MS, visit } from "./map_samples.ts";
 
 describe("nearest()", () => {
@@ -48,6 +49,42 @@ describe("nearest()", () => {
   test("knows the four keys alone", () => {
     expect(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].every(isArrow)).toBe(true);
     expect(["Arrow", "arrowleft", "toString", "__proto__", "a"].some(isArrow)).toBe(false);
+  });
+});
+
+describe("route()", () => {
+  const box = (x: number, y: number, height = 60): Box => ({ x, y, width: 200, height });
+  const [start, end] = [{ x: 200, y: 30 }, { x: 1_000, y: 30 }];
+
+  test("leads straight on past what is not in the way", () => {
+    const aside = [box(400, 100), box(400, -100), box(0, 0), box(1_000, 0), box(100, 0)];
+    expect(route(start, end, aside)).toHaveLength(1);
+    expect(route(start, end, [])).toHaveLength(1);
+    expect(route(start, start, aside)).toHaveLength(1);
+  });
+
+  test("leads around what stands between, in both directions, and is one line", () => {
+    const wall = [box(400, 0), box(400, 74), box(700, -40), box(0, 0), box(1_000, 0)];
+    for (const [from, to] of [[start, end], [end, start]] as const) {
+      const way = route(from, to, wall);
+      expect(way).toHaveLength(3);
+      expect([way[0]![0], way[2]![3]]).toEqual([from, to]);
+      expect([way[0]![3], way[1]![3]]).toEqual([way[1]![0], way[2]![0]]);
+      const points = way.flatMap((curve) =>
+        Array.from({ length: 101 }, (_, index) => pointOf(curve, index / 100))
+      );
+      const covered = points.filter(({ x, y }) =>
+        wall.slice(0, 3).some((one) =>
+          x > one.x && x < one.x + one.width && y > one.y && y < one.y + one.height
+        )
+      );
+      expect(covered).toEqual([]);
+    }
+  });
+
+  test("takes no way around that is far too long", () => {
+    expect(route(start, end, [box(500, -1_000, 3_000)])).toHaveLength(1);
+    expect(route(start, end, [box(500, -200, 3_000)])).toHaveLength(3);
   });
 });
 

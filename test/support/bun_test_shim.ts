@@ -168,8 +168,8 @@ export function describe(name: string, body: () => void): void {
   }
 }
 
-/** Runs once, before the first test of the suite. */
-export function beforeAll(body: Body): void {
+/** Runs once, before the first test of the suite. There is no deadline here: Bun's is for Bun. */
+export function beforeAll(body: Body, _timeout?: Timeout): void {
   current.beforeAll.push(body);
 }
 

@@ -165,7 +165,8 @@ describe("secrets", () => {
     // A replay needs them.
     expect([recorded.isRaw, recorded.heads().requestFields]).toEqual([true, secret.requestFields]);
     expect(JSON.stringify(recorded.shown(log.masks))).not.toContain(S);
-    recorded.dropBodies(log.masks);
+    recorded.dropBodies();
+    recorded.settle(log.masks);
     expect([recorded.isRaw, JSON.stringify(recorded.heads()).includes(S)]).toEqual([false, false]);
     expect(recorded.heads().requestFields.at(-1)).toBe("x");
     log.close();

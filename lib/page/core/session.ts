@@ -13,19 +13,30 @@ export const session = signal<Session | null | undefined>(undefined);
 /** Why somebody has to log in again; empty at first. */
 export const loginNotice = signal("");
 
+/** Finds out who is logged in, and goes on doing so. Called once. */
+export async function startSession(): Promise<void> {
+  onLoggedOut(() => void lookAgain());
+  // A link that is opened in a tab of the page loads nothing: only what stands behind the # is another.
+  globalThis.addEventListener("hashchange", () => {
+    if (codeInAddress() !== null) void enter();
+  });
+  await enter();
+}
+
+function codeInAddress(): string | null {
+  return new URLSearchParams(location.hash.slice(1)).get("code");
+}
+
 /**
- * Finds out who is logged in, or logs in by the one-time code in the address. The code leaves the address first: it
+ * Logs in by the one-time code in the address, or finds out who is logged in. The code leaves the address first: it
  * must not stay in the history, whatever becomes of it.
  */
-export async function startSession(): Promise<void> {
-  onLoggedOut(() => {
-    if (session.peek()) loginNotice.value = "Your session has ended: log in again";
-    session.value = null;
-  });
-  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+async function enter(): Promise<void> {
+  const code = codeInAddress();
   if (code !== null) history.replaceState(null, "", location.pathname + location.search);
   try {
     session.value = code === null ? await ask<Session>("GET", "/session") : await begin({ code });
+    loginNotice.value = "";
   } catch (error) {
     const isRefused = error instanceof ApiError && error.status >= 400 && error.status < 500;
     if (code !== null && isRefused) {
@@ -39,7 +50,8 @@ export async function startSession(): Promise<void> {
       return;
     }
     if (!(error instanceof ApiError && error.status === 401)) loginNotice.value = (error as Error).message;
-    session.value = null;
+    // A link that could not be tried takes nobody out.
+    session.value = session.peek() ?? null;
   }
 }
 
@@ -68,6 +80,17 @@ export async function noteCaller({ name, role }: Pick<Session, "name" | "role">)
   const known = session.peek();
   if (!known || (known.name === name && known.role === role)) return;
   session.value = await ask<Session>("GET", "/session");
+}
+
+/** An answer said that nobody is logged in. While it was under way another tab may have logged in anew. */
+async function lookAgain(): Promise<void> {
+  const before = session.peek();
+  const found = await ask<Session>("GET", "/session").catch((error) =>
+    error instanceof ApiError && error.status === 401 ? null : before
+  );
+  if (session.peek() !== before) return;
+  if (before && found === null) loginNotice.value = "Your session has ended: log in again";
+  session.value = found;
 }
 
 /** Whether the user may change anything. */

@@ -22,8 +22,10 @@ export function EdgeButtons({ edge }: { readonly edge: EdgeRecord }): JSX.Elemen
   const [isBusy, setBusy] = useState(false);
   const [until, setUntil] = useState<Until>();
   const title = isOperator() ? undefined : VIEWER_WORDS;
-  const isDisabled = !isOperator() || isBusy;
+  const isDisabled = !isOperator();
   const start = async (make: (document: PolicyDocument) => Change | undefined): Promise<void> => {
+    // Not by taking the buttons away meanwhile: the focus would be lost, and has to come back to them.
+    if (isBusy) return;
     setBusy(true);
     try {
       const { document } = await ask<PolicyVersion>("GET", "/policy");

@@ -109,6 +109,8 @@ function Buttons({ event }: { readonly event: NetwallEvent }): JSX.Element {
     ? undefined
     : "This event is of no traffic that a rule could be about";
   const allow = async (): Promise<void> => {
+    // Not by taking the button away meanwhile: the focus would be lost, and has to come back to it.
+    if (isBusy) return;
     setBusy(true);
     try {
       await proposeAllow(event);
@@ -121,7 +123,7 @@ function Buttons({ event }: { readonly event: NetwallEvent }): JSX.Element {
     <p class="toolbar">
       <button
         type="button"
-        disabled={why !== undefined || isBusy || isBlurred(event)}
+        disabled={why !== undefined || isBlurred(event)}
         title={why ??
           (isBlurred(event)
             ? "This event stands for many requests that differ: make a rule of it"

@@ -11,6 +11,7 @@ import { type Box, middleOf } from "./boxes.ts";
 import { type Layout, WALL_WIDTH } from "./layout.ts";
 import type { Point } from "./layers.ts";
 import type { MapLine } from "./line.ts";
+import { type Curve, pointOf, route } from "./route.ts";
 
 export interface LinePath {
   /** For `d` of a path. */
@@ -62,8 +63,8 @@ export function pathsOf(lines: readonly MapLine[], layout: Layout): Map<string, 
       const lane = laneOf(index, together.length, Math.min(from.height, to.height));
       const port = layout.ports.get(line.id);
       const path = port === undefined
-        ? signed(between(from, to, lane), boxes)
-        : through(from, to, port, lane);
+        ? signed(between(from, to, lane, boxes), boxes)
+        : through(from, to, port, lane, boxes);
       paths.set(line.id, path);
     });
   }
@@ -78,32 +79,23 @@ function laneOf(index: number, lines: number, height: number): number {
 }
 
 /** From one side of the wall to the other. */
-function through(from: Box, to: Box, port: number, lane: number): LinePath {
+function through(from: Box, to: Box, port: number, lane: number, boxes: readonly Box[]): LinePath {
   const isInward = from.x < to.x;
   const start = { x: isInward ? from.x + from.width : from.x, y: middleOf(from).y + lane };
   const end = { x: isInward ? to.x : to.x + to.width, y: middleOf(to).y + lane };
   const side = (isInward ? 1 : -1) * WALL_WIDTH / 2;
   const [near, far] = [{ x: -side, y: port }, { x: side, y: port }];
-  const [, ...rest] = level(far, end);
-  const d = `${dataOf(level(start, near))}L${at(far)}C${rest.map(at).join(" ")}`;
+  const d = `M${at(start)}${route(start, near, boxes).map(dataOf).join("")}L${at(far)}${
+    route(far, end, boxes).map(dataOf).join("")
+  }`;
   return { d, mark: { x: 0, y: port } };
 }
 
-/** Start, two handles, end. */
-type Curve = readonly [Point, Point, Point, Point];
-
-/** A curve that is level at both ends. */
-function level(start: Point, end: Point): Curve {
-  // A long way bends near its ends and is straight between: it hides less.
-  const reach = Math.sign(end.x - start.x) * Math.min(Math.abs(end.x - start.x) / 2, 160);
-  return [start, { x: start.x + reach, y: start.y }, { x: end.x - reach, y: end.y }, end];
-}
-
-function between(from: Box, to: Box, lane: number): Curve {
+function between(from: Box, to: Box, lane: number, boxes: readonly Box[]): Curve[] {
   const [a, b] = [middleOf(from).y + lane, middleOf(to).y + lane];
-  if (to.x >= from.x + from.width) return level({ x: from.x + from.width, y: a }, { x: to.x, y: b });
-  if (from.x >= to.x + to.width) return level({ x: from.x, y: a }, { x: to.x + to.width, y: b });
-  return loop({ x: from.x + from.width, y: a }, { x: to.x + to.width, y: b }, lane);
+  if (to.x >= from.x + from.width) return route({ x: from.x + from.width, y: a }, { x: to.x, y: b }, boxes);
+  if (from.x >= to.x + to.width) return route({ x: from.x, y: a }, { x: to.x + to.width, y: b }, boxes);
+  return [loop({ x: from.x + from.width, y: a }, { x: to.x + to.width, y: b }, lane)];
 }
 
 /** Out of the right side and back into it: both ends lie above each other, or are the same. */
@@ -121,27 +113,22 @@ function loop(start: Point, end: Point, lane: number): Curve {
   ];
 }
 
-function signed(curve: Curve, boxes: readonly Box[]): LinePath {
+function signed(way: readonly Curve[], boxes: readonly Box[]): LinePath {
   const isFree = ({ x, y }: Point): boolean =>
     !boxes.some((box) =>
       x > box.x - SIGN_RADIUS && x < box.x + box.width + SIGN_RADIUS &&
       y > box.y - SIGN_RADIUS && y < box.y + box.height + SIGN_RADIUS
     );
-  const places = SIGN_PLACES.map((share) => pointOf(curve, share));
-  return { d: dataOf(curve), mark: places.find(isFree) ?? places[0]! };
+  // Of a way around, what is seen most is its middle.
+  const middle = way[Math.floor(way.length / 2)]!;
+  const share = SIGN_PLACES.find((place) => isFree(pointOf(middle, place))) ?? SIGN_PLACES[0]!;
+  const start = way[0]![0];
+  return { d: `M${at(start)}${way.map(dataOf).join("")}`, mark: pointOf(middle, share) };
 }
 
-/** Where a Bézier curve is after a share of its way. */
-function pointOf([a, b, c, d]: Curve, share: number): Point {
-  const left = 1 - share;
-  const of = (axis: "x" | "y"): number =>
-    left ** 3 * a[axis] + 3 * left ** 2 * share * b[axis] + 3 * left * share ** 2 * c[axis] +
-    share ** 3 * d[axis];
-  return { x: of("x"), y: of("y") };
-}
-
-function dataOf([start, ...rest]: Curve): string {
-  return `M${at(start)}C${rest.map(at).join(" ")}`;
+/** The data of a curve, from where the one before it ended. */
+function dataOf([, ...rest]: Curve): string {
+  return `C${rest.map(at).join(" ")}`;
 }
 
 /** Tenths of a pixel are more than can be seen. */

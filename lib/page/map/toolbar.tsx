@@ -107,10 +107,27 @@ function isTyping(target: EventTarget | null): boolean {
 
 function FilterMenu({ filters }: { readonly filters: MapFilters }): JSX.Element {
   const { directions, states, quietMinutes } = filters;
+  const menu = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    const onPoint = ({ target }: Event): void => {
+      if (menu.current?.contains(target as Node) === false) menu.current.open = false;
+    };
+    document.addEventListener("pointerdown", onPoint);
+    return () => document.removeEventListener("pointerdown", onPoint);
+  }, []);
   const hidden = DIRECTIONS.length - directions.size + LINE_STATES.length - states.size +
     Number(quietMinutes > 0);
   return (
-    <details class="map-filters">
+    <details
+      ref={menu}
+      class="map-filters"
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || menu.current?.open !== true) return;
+        event.preventDefault();
+        menu.current.open = false;
+        menu.current.querySelector("summary")?.focus();
+      }}
+    >
       <summary>
         <Icon name="filter" /> Filters{hidden > 0 ? ` (${hidden})` : ""}
       </summary>
