@@ -2,10 +2,11 @@
  * The cookie of the page: how it is written, read, and taken out of what is passed on.
  *
  * A cookie belongs to a host name and not to a port. A browser that is signed in to the page sends it to whatever
- * else it visits at that name, below the same path: also to a service behind the public listener. So the name is
- * known here, to the admin API that reads it and to the gateway that passes it to nobody.
+ * else it visits at that name, below the same path: also to a service behind the public listener. That service could
+ * set it just so, and sign the browser out, or in as somebody else. So the name is known here, to the admin API that
+ * reads it and to the gateway that passes it on neither way.
  *
- * Source: RFC 6265 §4.1, §5.4 and §8.5 (no isolation by port).
+ * Source: RFC 6265 §4.1, §5.4 and §8.5 (no isolation by port). RFC 6265bis §5.6 (cookies without a name).
  *
  * @module
  */
@@ -64,6 +65,14 @@ export function withoutSessionCookie(field: string): string {
   if (others.length === pairs.length) return field;
   const rest = others.join(";");
   return isSessionCookie(pairs[0]!) ? rest.replace(/^[ \t]+/, "") : rest;
+}
+
+/**
+ * Whether a browser that takes this value of Set-Cookie would send the cookie of the page because of it. One that has
+ * no name is sent as its value alone, which may look like a name and a value.
+ */
+export function setsSessionCookie(value: string): boolean {
+  return value.includes(SESSION_COOKIE) && isSessionCookie(value.split(";", 1)[0]!.replace(/^[\s=]+/, ""));
 }
 
 function isSessionCookie(pair: string): boolean {

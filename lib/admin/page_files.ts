@@ -34,7 +34,9 @@ export interface PageFiles {
 interface PageFile {
   readonly type: string;
   readonly immutable: boolean;
-  readonly gzip: Buffer;
+  readonly gzip: Uint8Array<ArrayBuffer>;
+  /** For who cannot read gzip. Anybody may ask, so it is not unpacked each time. */
+  readonly plain: Uint8Array<ArrayBuffer>;
   readonly etag: string;
 }
 
@@ -52,7 +54,9 @@ export function loadPage(): PageFiles {
   const known = new Map(
     Object.entries(files).map(([path, { type, immutable, gzip }]): [string, PageFile] => {
       const etag = `"${createHash("sha256").update(gzip).digest("base64url").slice(0, 16)}"`;
-      return [path, { type, immutable, gzip: Buffer.from(gzip, "base64"), etag }];
+      const packed = Buffer.from(gzip, "base64");
+      const plain = new Uint8Array(gunzipSync(packed));
+      return [path, { type, immutable, gzip: new Uint8Array(packed), plain, etag }];
     }),
   );
   return {
@@ -63,7 +67,7 @@ export function loadPage(): PageFiles {
   };
 }
 
-function respond({ type, immutable, gzip, etag }: PageFile, acceptEncoding: string): Response {
+function respond({ type, immutable, gzip, plain, etag }: PageFile, acceptEncoding: string): Response {
   const headers = new Headers({
     "Content-Type": type,
     "Cache-Control": immutable ? IMMUTABLE : "no-cache",
@@ -71,9 +75,9 @@ function respond({ type, immutable, gzip, etag }: PageFile, acceptEncoding: stri
     Vary: "Accept-Encoding",
   });
   // Every browser says so; the rest of RFC 9110 §12.5.3 is of no use here.
-  if (!/(?:^|,)\s*gzip\s*(?:,|$)/i.test(acceptEncoding)) return new Response(gunzipSync(gzip), { headers });
+  if (!/(?:^|,)\s*gzip\s*(?:,|$)/i.test(acceptEncoding)) return new Response(plain, { headers });
   headers.set("Content-Encoding", "gzip");
-  return new Response(new Uint8Array(gzip), { headers });
+  return new Response(gzip, { headers });
 }
 
 function readBuilt(): string | undefined {

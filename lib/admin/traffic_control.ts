@@ -10,7 +10,8 @@ import type { RequestSummary } from "../traffic/kept_request.ts";
 import type { Recording } from "../traffic/recordings.ts";
 import type { RequestPage, RequestQuery } from "../traffic/request_log.ts";
 import type { WindowName } from "../traffic/service_series.ts";
-import type { ShownBody, Turn } from "../traffic/shown_body.ts";
+import type { ShownBody } from "../traffic/shown_body.ts";
+import type { Turn } from "../traffic/steps.ts";
 import type { Traffic } from "../traffic/traffic_book.ts";
 import type { Actor } from "./control.ts";
 
@@ -62,7 +63,7 @@ export interface ReplayDifference {
 }
 
 export interface TrafficControl {
-  traffic(window: WindowName, service?: string): Traffic;
+  traffic(window: WindowName, service: string | undefined, turn: Turn): Promise<Traffic>;
   requests(query: RequestQuery, turn: Turn): Promise<RequestPage>;
   /**
    * @param withBodies Bodies are for operators.

@@ -9,7 +9,8 @@ import { type ComparedAnswer, differences } from "../traffic/differences.ts";
 import type { KeptRequest } from "../traffic/kept_request.ts";
 import type { FieldMasks } from "../traffic/mask_fields.ts";
 import { MASK } from "../traffic/secret_names.ts";
-import { type KeptBody, type ShownBody, shownBody, type Turn } from "../traffic/shown_body.ts";
+import { type KeptBody, type ShownBody, shownBody } from "../traffic/shown_body.ts";
+import type { Turn } from "../traffic/steps.ts";
 import type { ReplayAnswer } from "./replay_request.ts";
 
 /** A request as it can be sent again. */

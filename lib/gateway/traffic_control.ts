@@ -13,7 +13,8 @@ import type { KeptRequest } from "../traffic/kept_request.ts";
 import type { Recording } from "../traffic/recordings.ts";
 import { type RequestPage, type RequestQuery, SETTLE_PIECE_MS } from "../traffic/request_log.ts";
 import type { WindowName } from "../traffic/service_series.ts";
-import type { KeptBody, Turn } from "../traffic/shown_body.ts";
+import type { KeptBody } from "../traffic/shown_body.ts";
+import { inTurns, type Turn } from "../traffic/steps.ts";
 import type { Traffic } from "../traffic/traffic_book.ts";
 import { NETWALL } from "./firewall_control.ts";
 import type { InnerDoor } from "./inner_door.ts";
@@ -47,8 +48,8 @@ export class GatewayTraffic implements TrafficControl {
     this.#watch = options.traffic;
   }
 
-  traffic(window: WindowName, service?: string): Traffic {
-    return this.#watch.book.read(window, service);
+  traffic(window: WindowName, service: string | undefined, turn: Turn): Promise<Traffic> {
+    return inTurns(this.#watch.book.readSteps(window, service), turn);
   }
 
   async requests(query: RequestQuery, turn: Turn): Promise<RequestPage> {

@@ -7,6 +7,7 @@
  * @module
  */
 import type { ResponseHead } from "../wire/head.ts";
+import { setsSessionCookie } from "../session_cookie.ts";
 import { isFieldValue, isToken, readFraming } from "./fields.ts";
 import { removeNominated } from "./reading.ts";
 
@@ -61,6 +62,10 @@ export function readResponse(head: ResponseHead, method: string): ResponseReadin
             if (!lengthWritten) kept.push(name, String(framing.contentLength));
             lengthWritten = true;
             continue;
+          case "set-cookie":
+            // No service signs anybody out of the page of the gateway, or in.
+            if (setsSessionCookie(value)) continue;
+            break;
           case "keep-alive":
           case "transfer-encoding":
           case "proxy-connection":

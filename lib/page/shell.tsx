@@ -16,6 +16,7 @@ import { LinksView } from "./links/links_view.tsx";
 import { MapView } from "./map/map_view.tsx";
 import { PolicyView } from "./policy/policy_view.tsx";
 import { TrafficView } from "./traffic/traffic_view.tsx";
+import { Boundary } from "./ui/boundary.tsx";
 import { ChangeDialog } from "./ui/change_dialog.tsx";
 import { Icon } from "./ui/icon.tsx";
 import { ViewLink } from "./ui/link.tsx";
@@ -68,11 +69,19 @@ export function Shell(): JSX.Element {
       <div class="body">
         <main id="view" class={`view view-${view}`} tabIndex={-1}>
           <h1 class="hidden">{TITLES[view]}</h1>
-          <Current view={view} />
+          <Boundary part={TITLES[view]}>
+            <Current view={view} />
+          </Boundary>
         </main>
-        <Detail />
+        <Boundary
+          part={`the details, ${place.value.params.get("edge") ?? place.value.params.get("group") ?? ""}`}
+        >
+          <Detail />
+        </Boundary>
       </div>
-      <ChangeDialog />
+      <Boundary part="the change">
+        <ChangeDialog />
+      </Boundary>
       <Toasts />
     </div>
   );

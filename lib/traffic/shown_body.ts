@@ -34,8 +34,6 @@ export interface ShownBody {
   readonly note?: string | undefined;
 }
 
-export type { Turn };
-
 /** What is read of a body that is kept. */
 export type KeptBody = Pick<RecordedBody, "bytes" | "totalBytes" | "isCut">;
 

@@ -13,6 +13,7 @@ import {
   type WindowName,
   WINDOWS,
 } from "./service_series.ts";
+import { inOneGo, type Steps } from "./steps.ts";
 
 /** Services that are told apart, those of HTTP and of raw connections together. All others are one, named `*`. */
 export const SERVICES_MAX = 1_024;
@@ -69,6 +70,11 @@ export class TrafficBook {
 
   /** @param service That one alone. */
   read(window: WindowName, service?: string): Traffic {
+    return inOneGo(this.readSteps(window, service));
+  }
+
+  /** The same in steps: a thousand services take a fifth of a second. */
+  *readSteps(window: WindowName, service?: string): Steps<Traffic> {
     const nowMs = this.#nowMs();
     const { stepMs, steps } = WINDOWS[window];
     const lastMs = Math.floor(nowMs / stepMs) * stepMs;
@@ -77,6 +83,7 @@ export class TrafficBook {
       for (const [name, series] of this.#series[protocol]) {
         if (service !== undefined && service !== name || series.lastMs < nowMs - steps * stepMs) continue;
         const columns = series.read(window, nowMs);
+        yield;
         if (columns.requests.some((count) => count > 0)) {
           services.push({ service: name, protocol, ...columns });
         }

@@ -245,11 +245,20 @@ describe("a replay", () => {
 
   test("of a call goes out as the agent that called, by the link that it has now", async () => {
     const rig = await newRig();
-    const caller = attachmentOf({ agent: "shop-1", namespace: "shop", image: "acme/shop:1" });
-    rig.options.registry.add(caller);
+    const end = { agent: "shop-1", namespace: "shop", image: "acme/shop:1" };
+    // One came back with a token that does not let it call the service any more.
+    const lesser = attachmentOf({ ...end, reach: ["other"] });
+    rig.options.registry.add(lesser);
+    const caller = attachmentOf({ ...end, reach: ["web"] });
     const change = { direction: "east-west" as const, caller: "shop-1", source: caller.group.id };
     rig.traffic.watch.log.add(requestFacts({ id: "call", ...change }));
     rig.traffic.watch.log.add(requestFacts({ id: "forged", ...change, source: "other/group" }));
+    const refused = await replay(rig, "call");
+    expect([refused.status, (await refused.json()).detail]).toEqual([
+      409,
+      "Cannot send it again: the token of shop-1, which sent it, does not let it reach web any more",
+    ]);
+    rig.options.registry.add(caller);
     expect([(await replay(rig, "call")).status, (await replay(rig, "forged")).status]).toEqual([200, 409]);
     expect(rig.traffic.sent.map(({ call }) => [call.from === caller, call.address])).toEqual([[true, ""]]);
   });

@@ -116,9 +116,9 @@ async function measureFirstMap(stage: Stage, name: string, path: string, wanted 
   const processor: number[] = [];
   for (let load = 0; load < LOADS; load++) {
     const { context, page } = await openTab(stage);
+    const meter = await TabMeter.of(stage.browser, page);
     await page.goto(stage.gateway.origin + path, { waitUntil: "commit" });
     loads.push(await firstLineMs(page));
-    const meter = await TabMeter.of(stage.browser, page);
     processor.push((await meter.processorMs()).main);
     await meter.close();
     await context.close();

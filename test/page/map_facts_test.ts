@@ -80,7 +80,9 @@ describe("factsOf()", () => {
 
 describe("widthOf()", () => {
   test("grows with the rate and the count, within its bounds, in steps", () => {
-    const of = (rate: number, count: number): number => widthOf({ rate, count });
+    const of = (rate: number, count: number): number => widthOf({ rate, count, state: "learned" });
+    expect(widthOf({ rate: 0, count: 1, state: "unknown" })).toBe(2.5);
+    expect(widthOf({ rate: 1e9, count: 1, state: "blocked" })).toBe(6);
     expect(of(0, 0)).toBe(1.25);
     expect(of(1e9, 1e12)).toBe(6);
     expect(of(0, 1e12)).toBeLessThanOrEqual(6);

@@ -20,7 +20,7 @@ import { edgeOfEvent, type EventFact, sectionsOf } from "./event_facts.ts";
 import { chooseFilter } from "./filter_bar.tsx";
 import { FILTER_WORDS } from "./filters.ts";
 import { endsOf, isBlurred } from "./rule_form.ts";
-import { proposeAllow, RuleDialog } from "./rule_dialog.tsx";
+import { proposeRule, RuleDialog } from "./rule_dialog.tsx";
 import { shortId, TYPE_WORDS } from "./words.ts";
 
 export interface EventPanelProps {
@@ -108,29 +108,33 @@ function Buttons({ event }: { readonly event: NetwallEvent }): JSX.Element {
     : isTraffic
     ? undefined
     : "This event is of no traffic that a rule could be about";
-  const allow = async (): Promise<void> => {
-    // Not by taking the button away meanwhile: the focus would be lost, and has to come back to it.
+  const decide = async (effect: "allow" | "prevent"): Promise<void> => {
+    // Not by taking the buttons away meanwhile: the focus would be lost, and has to come back to them.
     if (isBusy) return;
     setBusy(true);
     try {
-      await proposeAllow(event);
+      await proposeRule(event, effect);
     } catch (error) {
       showToast({ kind: "fault", text: messageOf(error) });
     }
     setBusy(false);
   };
+  const isDisabled = why !== undefined || isBlurred(event);
+  const title = why ??
+    (isBlurred(event) ? "This event stands for many requests that differ: make a rule of it" : undefined);
   return (
     <p class="toolbar">
+      <button type="button" disabled={isDisabled} title={title} onClick={() => void decide("allow")}>
+        <Icon name="check" /> Allow…
+      </button>
       <button
         type="button"
-        disabled={why !== undefined || isBlurred(event)}
-        title={why ??
-          (isBlurred(event)
-            ? "This event stands for many requests that differ: make a rule of it"
-            : undefined)}
-        onClick={() => void allow()}
+        class="danger"
+        disabled={isDisabled}
+        title={title}
+        onClick={() => void decide("prevent")}
       >
-        <Icon name="check" /> Allow…
+        <Icon name="cross" /> Block…
       </button>
       <button type="button" disabled={why !== undefined} title={why} onClick={() => setOpen(true)}>
         <Icon name="plus" /> Make a rule of this…

@@ -10,6 +10,7 @@ import type { NetwallEvent, PolicyVersion } from "../core/types.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { propose } from "../ui/change_dialog.tsx";
 import {
+  changedDraft,
   changeOfDraft,
   draftOf,
   type Effect,
@@ -34,11 +35,11 @@ export async function takenNames(): Promise<ReadonlySet<string>> {
   return new Set(document.spec.rules.map(({ id }) => id));
 }
 
-/** Proposes to allow what an event was about, without a form. @throws {ApiError} */
-export async function proposeAllow(event: NetwallEvent): Promise<void> {
+/** Proposes to allow or to prevent what an event was about, without a form. @throws {ApiError} */
+export async function proposeRule(event: NetwallEvent, effect: "allow" | "prevent"): Promise<void> {
   const ends = endsOf(event);
   if (ends !== undefined) {
-    propose(changeOfDraft(draftOf(event, "allow", await takenNames()), ends, event, Date.now()));
+    propose(changeOfDraft(draftOf(event, effect, await takenNames()), ends, event, Date.now()));
   }
 }
 
@@ -87,11 +88,11 @@ export function RuleDialog({ event, onClose }: RuleDialogProps): JSX.Element {
           </p>
         )}
         {draft === undefined && fault === "" && <p aria-busy="true">Reading the policy…</p>}
-        {draft && (
+        {draft && taken && (
           <DraftFields
             draft={draft}
             event={event}
-            onChange={(patch) => setDraft({ ...draft, ...patch })}
+            onChange={(patch) => setDraft(changedDraft(draft, patch, event, taken))}
           />
         )}
         {fault !== "" && <p class="fault" role="alert">{fault}</p>}

@@ -40,7 +40,7 @@ export type RuleEnds = Pick<PolicyRule, "source" | "destination" | "direction" |
 const EFFECT_VERBS: Readonly<Record<Effect, string>> = {
   allow: "Allow",
   alert: "Alert on",
-  prevent: "Prevent",
+  prevent: "Block",
 };
 /** The longest comment of a rule. */
 const COMMENT_CHARS_MAX = 512;
@@ -84,6 +84,18 @@ export function draftOf(event: NetwallEvent, effect: Effect, taken: ReadonlySet<
     hasContentType: isPart && deviation?.kind === "contentType",
     contentType: http?.contentType ?? "",
   };
+}
+
+/** A change of the form. The name that it offered follows the effect: one that somebody wrote stays. */
+export function changedDraft(
+  draft: RuleDraft,
+  patch: Partial<RuleDraft>,
+  event: NetwallEvent,
+  taken: ReadonlySet<string>,
+): RuleDraft {
+  const next = { ...draft, ...patch };
+  const isOffered = patch.effect !== undefined && draft.name === draftOf(event, draft.effect, taken).name;
+  return isOffered ? { ...next, name: draftOf(event, next.effect, taken).name } : next;
 }
 
 /** What of the draft cannot be, in words for whoever typed it; the gateway looks at all of it again. */

@@ -107,6 +107,8 @@ export function mergedLine(id: string, lines: readonly MapLine[]): MapLine {
 /** The thinnest and the thickest line, in pixels. */
 const WIDTH_MIN = 1.25;
 const WIDTH_MAX = 6;
+/** What is unknown or blocked must be seen, however little of it there is. */
+const WIDTH_STRANGE_MIN = 2.5;
 /** Widths come in steps, so that small changes draw nothing anew. */
 const WIDTH_STEP = 0.25;
 /** At this rate, or this count, a line is at its thickest. */
@@ -117,11 +119,17 @@ const COUNT_THICKEST = 1_000_000;
  * How thick a line is, in pixels, on a logarithmic scale: by what goes over it now, else by what ever did. What is
  * quiet now is at most half as thick as it can be.
  */
-export function widthOf({ rate, count }: Pick<MapLine, "rate" | "count">): number {
+export function widthOf({ rate, count, state }: Pick<MapLine, "rate" | "count" | "state">): number {
   const byCount = Math.log10(1 + Math.max(0, count)) / Math.log10(1 + COUNT_THICKEST) / 2;
   const byRate = Math.log10(1 + Math.max(0, rate)) / Math.log10(1 + RATE_THICKEST);
   const share = Math.min(1, Math.max(byRate, byCount));
-  return Math.round((WIDTH_MIN + (WIDTH_MAX - WIDTH_MIN) * share) / WIDTH_STEP) * WIDTH_STEP;
+  const width = Math.round((WIDTH_MIN + (WIDTH_MAX - WIDTH_MIN) * share) / WIDTH_STEP) * WIDTH_STEP;
+  return isStrange(state) ? Math.max(width, WIDTH_STRANGE_MIN) : width;
+}
+
+/** Whether somebody should look at it. */
+export function isStrange(state: LineState): boolean {
+  return state === "unknown" || state === "blocked";
 }
 
 /** What a line is, for screen readers: nothing of it changes with every request. */

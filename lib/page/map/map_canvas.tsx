@@ -8,7 +8,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../ui/icon.tsx";
 import { Interaction, type Scene, type Thing } from "./interaction.ts";
 import type { Layout } from "./layout.ts";
-import { lineLabel, lineWords, type MapLine, widthOf } from "./line.ts";
+import { isStrange, lineLabel, lineWords, type MapLine, widthOf } from "./line.ts";
 import { LineView } from "./line_view.tsx";
 import type { MapModel } from "./model.ts";
 import { nameOf, nodeWords } from "./node.ts";
@@ -147,9 +147,11 @@ interface LinesProps extends MapCanvasProps {
 function Lines({ model, layout, flashes, chosenEdge, names }: LinesProps): JSX.Element {
   const shape = model.lines.map(({ id }) => id).join();
   const paths = useMemo(() => pathsOf(model.lines, layout), [layout, shape]);
+  // What comes last lies on top.
+  const drawn = model.lines.toSorted((a, b) => Number(isStrange(a.state)) - Number(isStrange(b.state)));
   return (
     <g class="lines">
-      {model.lines.map((line) => {
+      {drawn.map((line) => {
         const path = paths.get(line.id);
         return path && (
           <LineView

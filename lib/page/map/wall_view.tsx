@@ -39,12 +39,16 @@ export function Definitions(): JSX.Element {
   );
 }
 
+/** So far it goes on above and below: a wall that could be walked around would be none. */
+const WALL_BEYOND = 4_000;
+
 export function Wall({ layout: { wall } }: { readonly layout: Layout }): JSX.Element {
-  const { x, y, width, height } = wall;
+  const { x, width } = wall;
+  const size = { x, y: wall.y - WALL_BEYOND, width, height: wall.height + 2 * WALL_BEYOND };
   return (
     <g class="wall" aria-hidden="true">
-      <rect class="wall-band" x={x} y={y} width={width} height={height} rx="4" />
-      <rect x={x} y={y} width={width} height={height} rx="4" fill="url(#map-bricks)" />
+      <rect class="wall-band" {...size} />
+      <rect {...size} fill="url(#map-bricks)" />
     </g>
   );
 }

@@ -12,7 +12,7 @@ import { FormDialog } from "./form.tsx";
 import { edit, shown } from "./policy_state.ts";
 import { check } from "./review.ts";
 import { DestinationFields, ExpiryField, RequestFields, SourceFields, WhatFields } from "./rule_fields.tsx";
-import { type FormFaults, formOfRule, ruleOfForm } from "./rule_form.ts";
+import { breadthWords, type FormFaults, formOfRule, ruleOfForm } from "./rule_form.ts";
 
 export interface RuleDialogProps {
   /** What is edited or copied; nothing for a new rule. */
@@ -31,6 +31,7 @@ export function RuleDialog({ rule, index, at = 0, onClose, onDone }: RuleDialogP
   const [faults, setFaults] = useState<FormFaults>({});
   const [isChanged, setChanged] = useState(false);
   const document = shown.value;
+  const breadth = breadthWords(form);
   const save = async (): Promise<void> => {
     if (document === undefined) return;
     const { value, faults: own } = ruleOfForm(form);
@@ -63,6 +64,7 @@ export function RuleDialog({ rule, index, at = 0, onClose, onDone }: RuleDialogP
         <SourceFields {...props} />
         <DestinationFields {...props} />
       </div>
+      {breadth !== "" && <p class="warning">{breadth}</p>}
       <RequestFields {...props} />
       <ExpiryField {...props} />
     </FormDialog>

@@ -79,6 +79,20 @@ export function formOfRule(rule?: PolicyRule): RuleForm {
   };
 }
 
+/** What a rule does that names neither who nor where to nor which requests; empty for all others. */
+export function breadthWords(form: RuleForm): string {
+  const { sourceKind, destinationKind, hosts, methods, paths, contentTypes, isUntyped, effect } = form;
+  const isWide = sourceKind === "any" && destinationKind === "any" && !isUntyped &&
+    `${hosts}${methods}${paths}${contentTypes}`.trim() === "";
+  if (!isWide) return "";
+  const what = effect !== "prevent"
+    ? "let through, also what the modes would refuse"
+    : form.allowLearned
+    ? "refused, except what was learned"
+    : "refused, also what was learned";
+  return `This is about anyone and anywhere: all that no rule before it decides is ${what}.`;
+}
+
 function sourceFields(source: PolicyRule["source"]): Partial<RuleForm> {
   if ("network" in source) return { sourceKind: "network", sourceNetwork: source.network };
   if ("cidr" in source) return { sourceKind: "cidr", sourceCidr: source.cidr };
