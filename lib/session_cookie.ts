@@ -17,20 +17,30 @@ export const SESSION_COOKIE_PATH = "/api/v1";
 /** The longest Cookie field that is looked into; a browser keeps some 4 KiB for a cookie. */
 export const COOKIE_CHARS_MAX = 8_192;
 
+/** Ids of one request that are looked up. */
+export const SESSION_IDS_MAX = 8;
+
 /** 32 bytes in base64url. */
 const SESSION_ID = /^[A-Za-z0-9_-]{43}$/;
+/** Some proxies make one field of two with a comma, though no server reads it so. Source: RFC 9113 §8.2.3. */
+const JOINED = new RegExp(
+  `[ \\t]*,[ \\t]*${SESSION_COOKIE}[ \\t]*=[ \\t]*"?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"?`,
+  "g",
+);
 
 /**
- * The id in a Cookie field.
+ * The ids in a Cookie field, each once.
  *
- * @returns `undefined` when there is none, when there are two, even equal ones, or when it has not the shape of an
- *   id: whoever may set cookies for another path or port of the host must not choose which of two counts.
+ * There may be several: whatever else is served at the host name, on whatever port, can set a cookie of this name for
+ * another path. What is not of the shape of an id is left out, so that such a one locks nobody out.
+ *
+ * @returns None of more than `SESSION_IDS_MAX`, or of a field that is too long.
  */
-export function sessionIdOf(field: string | null): string | undefined {
-  if (field === null || field.length > COOKIE_CHARS_MAX) return undefined;
-  const named = field.split(";").filter(isSessionCookie);
-  const value = named.length === 1 ? named[0]!.slice(named[0]!.indexOf("=") + 1) : "";
-  return SESSION_ID.test(value) ? value : undefined;
+export function sessionIdsOf(field: string | null): string[] {
+  if (field === null || field.length > COOKIE_CHARS_MAX) return [];
+  const values = field.split(";").filter(isSessionCookie).map((pair) => pair.slice(pair.indexOf("=") + 1));
+  const ids = [...new Set(values.filter((value) => SESSION_ID.test(value)))];
+  return ids.length <= SESSION_IDS_MAX ? ids : [];
 }
 
 /**
@@ -62,8 +72,7 @@ export function withoutSessionCookie(field: string): string {
   if (!field.includes(SESSION_COOKIE)) return field;
   const pairs = field.split(";");
   const others = pairs.filter((pair) => !isSessionCookie(pair));
-  if (others.length === pairs.length) return field;
-  const rest = others.join(";");
+  const rest = (others.length === pairs.length ? field : others.join(";")).replace(JOINED, "");
   return isSessionCookie(pairs[0]!) ? rest.replace(/^[ \t]+/, "") : rest;
 }
 

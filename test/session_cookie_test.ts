@@ -8,7 +8,7 @@ import {
   COOKIE_CHARS_MAX,
   SESSION_COOKIE,
   sessionCookie,
-  sessionIdOf,
+  sessionIdsOf,
   withoutSessionCookie,
 } from "../lib/session_cookie.ts";
 
@@ -18,7 +18,7 @@ const OURS = `${SESSION_COOKIE}=${ID}`;
 test("what is set is what is read", () => {
   const field = sessionCookie(ID, 43_200_999, false);
   expect(field).toBe(`${OURS}; Path=/api/v1; Max-Age=43200; HttpOnly; SameSite=Strict`);
-  expect(sessionIdOf(field.split(";")[0]!)).toBe(ID);
+  expect(sessionIdsOf(field.split(";")[0]!)).toEqual([ID]);
   expect(sessionCookie(ID, 1_000, true)).toMatch(/; Max-Age=1; HttpOnly; SameSite=Strict; Secure$/);
   expect(sessionCookie("", -5, false)).toBe(
     `${SESSION_COOKIE}=; Path=/api/v1; Max-Age=0; HttpOnly; SameSite=Strict`,
@@ -26,24 +26,34 @@ test("what is set is what is read", () => {
 });
 
 describe("reading", () => {
-  const good = [OURS, `a=1; ${OURS}`, `${OURS}; a=1`, `a;${OURS};;`, `x${OURS}; ${OURS}; NETWALL_SESSION=1`];
+  const good = [
+    OURS,
+    `a=1; ${OURS}`,
+    `${OURS}; a=1`,
+    `a;${OURS};;`,
+    `x${OURS}; ${OURS}; NETWALL_SESSION=1`, // Others of the name, in whatever way: they lock nobody out.
+    ...[
+      `${OURS}; ${OURS}`,
+      `${OURS};${SESSION_COOKIE}=x`,
+      `${SESSION_COOKIE}; ${OURS}`,
+      `${OURS}; ${SESSION_COOKIE} =x`,
+    ],
+  ];
   const bad: (string | null)[] = [
     ...[null, "", ";", "a=1", SESSION_COOKIE, `${SESSION_COOKIE}=`, `${SESSION_COOKIE}="${ID}"`],
-    // Two, in whatever way: nobody is to say which one counts.
-    ...[`${OURS}; ${OURS}`, `${OURS};${SESSION_COOKIE}=x`, `${SESSION_COOKIE}; ${OURS}`, `${OURS}, ${OURS}`],
-    ...[`${OURS}; ${SESSION_COOKIE} =x`, `a=1, ${OURS}`, `${SESSION_COOKIE}= ${ID}`, `${OURS} `, `${OURS}=`],
+    ...[`${OURS}, ${OURS}`, `a=1, ${OURS}`, `${SESSION_COOKIE}= ${ID}`, `${OURS} `, `${OURS}=`],
     ...[`${OURS}x`, OURS.slice(0, -1), OURS.toUpperCase(), `${SESSION_COOKIE}%3d${ID}`, `x${OURS}`],
     `a=${"x".repeat(COOKIE_CHARS_MAX)}; ${OURS}`,
   ];
 
-  test("one cookie in the right shape is an id", () => {
-    for (const field of good) expect([field, sessionIdOf(field)]).toEqual([field, ID]);
-    expect(good).toHaveLength(5);
+  test("a cookie in the right shape is an id", () => {
+    for (const field of good) expect([field, sessionIdsOf(field)]).toEqual([field, [ID]]);
+    expect(good).toHaveLength(9);
   });
 
   test("anything else is none", () => {
-    for (const field of bad) expect([field, sessionIdOf(field)]).toEqual([field, undefined]);
-    expect(bad).toHaveLength(22);
+    for (const field of bad) expect([field, sessionIdsOf(field)]).toEqual([field, []]);
+    expect(bad).toHaveLength(18);
   });
 
   test("a field of any length is read in a moment", () => {
@@ -53,8 +63,16 @@ describe("reading", () => {
       `${OURS};`.repeat(1e5),
       " ".repeat(1e6),
     ];
-    for (const field of fields) expect(sessionIdOf(field)).toBeUndefined();
+    for (const field of fields) expect(sessionIdsOf(field)).toEqual([]);
     expect(fields).toHaveLength(4);
+  });
+
+  test("several are all given, up to a bound", () => {
+    const of = (count: number): string[] =>
+      Array.from({ length: count }, (_, index) => ID.slice(1) + "0123456789"[index]);
+    const field = (ids: string[]): string => ids.map((id) => `${SESSION_COOKIE}=${id}`).join("; ");
+    expect(sessionIdsOf(field(of(8)))).toEqual(of(8));
+    expect(sessionIdsOf(field(of(9)))).toEqual([]);
   });
 });
 

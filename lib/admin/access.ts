@@ -20,7 +20,7 @@ import type { Grant } from "../auth/grant.ts";
 import { secretsEqual } from "../auth/key_store.ts";
 import type { Session, Sessions } from "../auth/sessions.ts";
 import { type SigningKey, TokenError } from "../auth/token.ts";
-import { sessionIdOf } from "../session_cookie.ts";
+import { sessionIdsOf } from "../session_cookie.ts";
 import type { Actor } from "./control.ts";
 import { ApiFault } from "./fault.ts";
 
@@ -84,9 +84,9 @@ export async function identify(
 }
 
 function identifySession({ sessions }: AccessOptions, headers: Headers): Caller | ApiFault {
-  const id = sessionIdOf(headers.get("cookie"));
-  if (sessions === undefined || id === undefined || !isOfPage(headers)) return unauthorized();
-  const session = sessions.find(id);
+  const ids = sessionIdsOf(headers.get("cookie"));
+  if (sessions === undefined || ids.length === 0 || !isOfPage(headers)) return unauthorized();
+  const session = sessions.findOnly(ids);
   // Sessions end every day, and an id is not guessed: it is not counted.
   if (session === undefined) return unauthorized("The session is over: sign in again");
   const { name, role, grant } = session;

@@ -9,7 +9,7 @@
 import { z } from "zod";
 import { ADMIN_TOKEN_BYTES_MAX } from "../auth/admin_token.ts";
 import { type Session, SESSION_LIFE_MS_MAX, type Sessions } from "../auth/sessions.ts";
-import { sessionCookie, sessionIdOf } from "../session_cookie.ts";
+import { sessionCookie, sessionIdsOf } from "../session_cookie.ts";
 import { StoreError } from "../store/store.ts";
 import { type Credential, isOfPage, PAGE_HEADER, tooMany } from "./access.ts";
 import type { Backend, SessionBackend } from "./backend.ts";
@@ -82,7 +82,7 @@ const begin = route({
     if (grant instanceof ApiFault) throw grant;
     countStep(sessions, grant);
     // The id is new whatever the browser came with, and what it came with ends.
-    const before = sessions.find(sessionIdOf(headers.get("cookie")) ?? "");
+    const before = sessions.findOnly(sessionIdsOf(headers.get("cookie")));
     const { id, session } = sessions.begin(grant, before);
     const lifeMs = Math.min(session.endsAtMs - backend.nowMs(), SESSION_LIFE_MS_MAX);
     const isSecure = headers.get("origin")?.startsWith("https://") === true;

@@ -69,7 +69,7 @@ const list = route({
 
 const service = z.string().refine(
   (name) => name === "*" || isServiceName(name),
-  "is no name of a service, nor *",
+  "is no name of a service: write one such as web, or * for all",
 );
 const services = z.array(service).max(TOKEN_SERVICES_MAX).default([]);
 

@@ -104,6 +104,14 @@ export class Sessions {
     return kept !== undefined && this.#use(kept) ? kept : undefined;
   }
 
+  /**
+   * The only one of some ids that holds. Of two that do, nobody is to say which one counts: there is none then.
+   */
+  findOnly(ids: readonly string[]): Session | undefined {
+    const found = ids.flatMap((id) => this.find(id) ?? []);
+    return found.length === 1 ? found[0] : undefined;
+  }
+
   /** Signs out: the session ends, and so does what its links have begun. */
   end(session: Session): void {
     const kept = this.#take(session);

@@ -90,7 +90,8 @@ export async function quickstart(
       log,
     ).catch((error) => {
       if (!(error instanceof ListenFault)) throw error;
-      throw new ListenFault(`${error.message}: npm start -- --http 127.0.0.1:8090 --admin 127.0.0.1:9099`);
+      const again = `npm start -- ${target === undefined ? "" : `${target} `}`;
+      throw new ListenFault(`${error.message}: ${again}--http 127.0.0.1:8090 --admin 127.0.0.1:9099`);
     });
     const address = String(gateway.addresses["http"]);
     const workloads = sample === undefined ? [trial(target!)] : sample.parts.map(ofSample);
@@ -192,7 +193,13 @@ export function greeting(
       target ?? "a sample that listens on no port"
     }`,
     "",
-    ...(api.page === undefined ? [] : [`  Open the page: ${api.page}`, ""]),
+    ...(api.page === undefined ? [] : [
+      `  Open the page: ${api.page}`,
+      ...(api.admin === undefined ? [] : [
+        `    It works once. Another: ${programWords()} page --admin ${api.admin} --data ${api.data}`,
+      ]),
+      "",
+    ]),
     "  Try it:",
     sample ? `    curl ${url}` : `    curl -i ${url}`,
     ...(sample ? [`    curl -N ${url}/events`, `    curl -d 'any body' ${url}/echo`] : []),

@@ -90,7 +90,9 @@ function* maskLines(text: string): Steps<string> {
     out += lines.replace(
       /^([ \t]*(?:- )?["']?)([\w.[\]-]{1,128})(["']?[ \t]*[:=][ \t]*)([^\r\n]+)/gm,
       (all, before, name, between, value) =>
-        isSecretName(String(name)) && !ALREADY.test(String(value)) ? `${before}${name}${between}${MASK}` : all,
+        isSecretName(String(name)) && !ALREADY.test(String(value))
+          ? `${before}${name}${between}${MASK}`
+          : all,
     );
     yield;
   }

@@ -129,7 +129,7 @@ async function measureFirstMap(stage: Stage, name: string, path: string, wanted 
 
 /** (b): frames while somebody moves the map and a thousand edges are told of anew. */
 
-const VARIANTS: Record<string,string> = {
+const VARIANTS: Record<string, string> = {
   base: "",
   never: ".map-drawing{will-change:auto !important}",
   always: ".map-drawing{will-change:transform !important}",
@@ -137,28 +137,40 @@ const VARIANTS: Record<string,string> = {
   noflash: ".line-flash{display:none}",
 };
 async function measureLarge(stage: Stage, calls: readonly Call[]): Promise<void> {
- for (const variant of (process.env.VARIANTS ?? "base").split(",")) {
-  const { context, page } = await openTab(stage);
-  await page.goto(stage.gateway.origin + OPEN_MAP);
-  await firstLineMs(page);
-  await page.evaluate((css) => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s]; }, VARIANTS[variant]!);
-  const meter = await TabMeter.of(stage.browser, page);
-  const stop = keepDoing(MOVES_PER_SECOND, (index) => stage.crowd.run([calls[index * 7 % calls.length]!]));
-  for (const [name, gesture] of [["rest", rest], ["pan", pan], ["zoom", zoom]] as const) {
-    await page.waitForTimeout(1_500);
-    await takeSeen(page);
-    const before = await meter.processorMs();
-    const t = performance.now();
-    await gesture(page);
-    const span = performance.now() - t;
-    const { main, all } = await meter.processorMs();
-    const { framesMs } = await takeSeen(page);
-    const mem = await meter.sample();
-    row(`${variant} ${name}`, `${framesMs.length} frames, ` + spreadText(framesMs), `cpu ${((main-before.main)/span*100).toFixed(0)} ${((all-before.all)/span*100).toFixed(0)} own ${mib(mem.own)} ` + await page.evaluate(() => document.querySelector<SVGElement>(".map-drawing")!.style.transform));
+  for (const variant of (process.env.VARIANTS ?? "base").split(",")) {
+    const { context, page } = await openTab(stage);
+    await page.goto(stage.gateway.origin + OPEN_MAP);
+    await firstLineMs(page);
+    await page.evaluate((css) => {
+      const s = new CSSStyleSheet();
+      s.replaceSync(css);
+      document.adoptedStyleSheets = [s];
+    }, VARIANTS[variant]!);
+    const meter = await TabMeter.of(stage.browser, page);
+    const stop = keepDoing(MOVES_PER_SECOND, (index) => stage.crowd.run([calls[index * 7 % calls.length]!]));
+    for (const [name, gesture] of [["rest", rest], ["pan", pan], ["zoom", zoom]] as const) {
+      await page.waitForTimeout(1_500);
+      await takeSeen(page);
+      const before = await meter.processorMs();
+      const t = performance.now();
+      await gesture(page);
+      const span = performance.now() - t;
+      const { main, all } = await meter.processorMs();
+      const { framesMs } = await takeSeen(page);
+      const mem = await meter.sample();
+      row(
+        `${variant} ${name}`,
+        `${framesMs.length} frames, ` + spreadText(framesMs),
+        `cpu ${((main - before.main) / span * 100).toFixed(0)} ${
+          ((all - before.all) / span * 100).toFixed(0)
+        } own ${mib(mem.own)} ` + await page.evaluate(() =>
+          document.querySelector<SVGElement>(".map-drawing")!.style.transform
+        ),
+      );
+    }
+    await stop();
+    await context.close();
   }
-  await stop();
-  await context.close();
- }
 }
 
 const rest = (page: Page): Promise<void> => page.waitForTimeout(GESTURE_MS);

@@ -9,6 +9,7 @@ import type { EventEnd, NetwallEvent } from "../../lib/events/event.ts";
 import { allowingRule } from "../../lib/gateway/allowing_rule.ts";
 import { visible } from "../../lib/page/core/visible.ts";
 import {
+  changedDraft,
   changeOfDraft,
   draftOf,
   endsOf,
@@ -90,6 +91,20 @@ test("what is chosen in the form is in the rule", () => {
   expect(rule).toMatchObject({ id: "mine", effect: "prevent", expires: "1970-01-02T00:00:00.000Z" });
   expect(rule.http).toEqual({ paths: ["/users/**"] });
   expect(rule.source).toEqual({ namespace: "shop", image: "front-end" });
+});
+
+test("the name that is offered follows the effect, one that was written stays", () => {
+  const event = eventOf();
+  const offered = draftOf(event, "allow", NOBODY);
+  const prevented = changedDraft(offered, { effect: "prevent" }, event, NOBODY);
+  expect(prevented.name).toBe(draftOf(event, "prevent", NOBODY).name);
+  expect(prevented.name.startsWith("prevent-")).toBe(true);
+  const named = changedDraft(offered, { name: "mine" }, event, NOBODY);
+  expect(changedDraft(named, { effect: "prevent" }, event, NOBODY)).toMatchObject({
+    name: "mine",
+    effect: "prevent",
+  });
+  expect(changedDraft(offered, { path: "/a" }, event, NOBODY)).toEqual({ ...offered, path: "/a" });
 });
 
 test("what strangers wrote makes no rule that the policy refuses, and nothing that turns the text around", () => {

@@ -177,7 +177,11 @@ describe("the lines of an agent", () => {
       expect(text).toContain("--gateway=wss://edge.example.com");
       expect(text).toContain("--serve=web=http://127.0.0.1:3000");
     }
-    expect(WAYS).toHaveLength(5);
+    expect(WAYS).toHaveLength(6);
+    expect(blocksOf("source", PLAN)[0]!.text).toContain(
+      " npx bun agent.ts --gateway=wss://edge.example.com ",
+    );
+    expect(gatewayNote("ws://127.0.0.1:8080", "source")).toBe("");
     const [line] = blocksOf("bunx", PLAN);
     // The space in front keeps it out of histories.
     expect(line!.text).toBe(

@@ -16,7 +16,8 @@ import {
   usersOfNetwork,
   withNetwork,
 } from "../../lib/page/policy/part_forms.ts";
-import { formOfRule, localText, ruleOfForm, wordsOf } from "../../lib/page/policy/rule_form.ts";
+import { breadthWords, formOfRule, localText, ruleOfForm, wordsOf } from "../../lib/page/policy/rule_form.ts";
+import { auditText } from "../../lib/page/policy/save_audit.ts";
 import {
   destinationWords,
   expiryOf,
@@ -106,6 +107,31 @@ describe("the form of a rule", () => {
     expect(ruleOfForm({ ...form, expires }).value?.expires).toBe("2031-02-01T08:15:00Z");
     expect(ruleOfForm({ ...form, expires: "" }).value?.expires).toBeUndefined();
   });
+});
+
+test("a rule about anyone and anywhere says what it does to all traffic", () => {
+  expect(breadthWords(formOfRule())).toContain("let through, also what the modes would refuse");
+  expect(breadthWords(formOfRule(rule({ direction: "egress" })))).toContain("let through");
+  expect(breadthWords(formOfRule(rule({ effect: "prevent" })))).toContain("refused, also what was learned");
+  expect(breadthWords(formOfRule(rule({ effect: "prevent", allowLearned: true })))).toContain("except");
+  const narrow = RULES.filter((each) => breadthWords(formOfRule(each)) === "");
+  const wide = RULES.length - narrow.length;
+  expect(wide).toBe(
+    RULES.filter(({ source, destination, http }) =>
+      `${JSON.stringify(source)}${JSON.stringify(destination)}` === "{}{}" && http === undefined
+    ).length,
+  );
+  expect(narrow.length).toBeGreaterThan(5);
+});
+
+test("the audit log as a file is a line for each entry, and says where it was cut off", () => {
+  const entries = [{ id: 2, detail: "line\nbreak" }, { id: 1, detail: "first" }];
+  expect(auditText(entries, undefined).split("\n")).toEqual([
+    ...entries.map((entry) => JSON.stringify(entry)),
+    "",
+  ]);
+  expect(auditText(entries, "1").trimEnd().split("\n").at(-1)).toBe('{"cutOff":true,"before":"1"}');
+  expect(auditText([], undefined)).toBe("");
 });
 
 describe("complaints of the gateway", () => {

@@ -7,8 +7,15 @@
  * @module
  */
 
-export const WAYS = ["bunx", "executable", "docker", "compose", "kubernetes"] as const;
+export const WAYS = ["bunx", "source", "executable", "docker", "compose", "kubernetes"] as const;
 export type Way = (typeof WAYS)[number];
+
+/** The ways that start it in a shell of the machine itself. */
+const SHELL_COMMANDS: Partial<Record<Way, { readonly title: string; readonly command: string }>> = {
+  bunx: { title: "In a shell beside the service", command: "bunx netwall-agent" },
+  source: { title: "In a shell beside the service, in a clone of netwall", command: "npx bun agent.ts" },
+  executable: { title: "In a shell beside the service", command: "netwall-agent" },
+};
 
 /** An agent that is to be started. */
 export interface AgentPlan {
@@ -82,7 +89,7 @@ export function gatewayNote(gateway: string, way: Way): string {
   if (!URL.canParse(gateway) || gateway.startsWith("unix:")) return "";
   const { protocol, hostname } = new URL(gateway);
   const isLoopback = hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
-  if (isLoopback && way !== "bunx" && way !== "executable") {
+  if (isLoopback && SHELL_COMMANDS[way] === undefined) {
     return `In a container ${hostname} is the container itself: write the gateway's address as it is seen from there.`;
   }
   if (protocol === "ws:" && !isLoopback) {
@@ -98,12 +105,8 @@ export function blocksOf(way: Way, plan: AgentPlan): Block[] {
   const words = args.map(shellWord).join(" ");
   // The leading space keeps it out of the history of most shells.
   const inShell = (command: string): string => ` NETWALL_TOKEN=${shellWord(token)} ${command}`;
-  if (way === "bunx") {
-    return [{ title: "In a shell beside the service", text: inShell(`bunx netwall-agent ${words}`) }];
-  }
-  if (way === "executable") {
-    return [{ title: "In a shell beside the service", text: inShell(`netwall-agent ${words}`) }];
-  }
+  const shell = SHELL_COMMANDS[way];
+  if (shell !== undefined) return [{ title: shell.title, text: inShell(`${shell.command} ${words}`) }];
   if (way === "docker") {
     const network = `--network=${shellWord(`container:${container}`)}`;
     const locks = "--read-only --cap-drop=ALL --security-opt=no-new-privileges";

@@ -31,6 +31,7 @@ export interface MadeStepProps {
 
 const WAY_LABELS: Readonly<Record<Way, string>> = {
   bunx: "bunx",
+  source: "From source",
   executable: "Executable",
   docker: "Docker",
   compose: "Compose",
@@ -90,13 +91,13 @@ export function MadeStep({ made, onLinked, onClose }: MadeStepProps): JSX.Elemen
 }
 
 /** What a line leaves open. */
+const SHELL_NOTE =
+  "The leading space keeps the line out of the history of most shells. For good, put the token in a file " +
+  "that only the agent can read, and give --token-file FILE in place of NETWALL_TOKEN.";
 const WAY_NOTES: Readonly<Record<Way, string>> = {
-  bunx:
-    "The leading space keeps the line out of the history of most shells. For good, put the token in a file " +
-    "that only the agent can read, and give --token-file FILE in place of NETWALL_TOKEN.",
-  executable:
-    "The leading space keeps the line out of the history of most shells. For good, put the token in a " +
-    "file that only the agent can read, and give --token-file FILE in place of NETWALL_TOKEN.",
+  bunx: SHELL_NOTE,
+  source: SHELL_NOTE,
+  executable: SHELL_NOTE,
   docker:
     "The image netwall-agent is made by examples/docker/Dockerfile.agent. Who may ask this Docker engine " +
     "can read the token; a mounted file and --token-file keep it from them.",
@@ -158,8 +159,9 @@ function Linked({ plan, link }: { readonly plan: AgentPlan; readonly link: Link 
       <CopyBox title={title} text={line} />
       {!isRaw(target) && (
         <p class="muted">
-          The gateway needs a route to it: <code>--route '*={service}'</code>, or <code>--domain</code>{" "}
-          for a name of its own.
+          It comes to {service} when a route of the gateway leads there, which is given at its start:{" "}
+          <code>--route 'HOST={service}'</code>, or <code>--domain</code>{" "}
+          for a name of its own. Until then another service answers, or nobody does.
         </p>
       )}
       {isCalled

@@ -13,10 +13,12 @@ import type { BanView } from "../core/types.ts";
 import { visible } from "../core/visible.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Empty } from "../ui/empty.tsx";
+import { Icon } from "../ui/icon.tsx";
 import { ViewLink } from "../ui/link.tsx";
 import { showToast } from "../ui/toast.tsx";
 import { usePages } from "./pages.ts";
 import { roughNowMs } from "./policy_state.ts";
+import { saveAuditLog } from "./save_audit.ts";
 
 interface AuditEntry {
   readonly id: number;
@@ -38,6 +40,7 @@ export function AuditTab(): JSX.Element {
           <p>Whatever an operator changes is written here, with the name of the admin token.</p>
         </Empty>
       )}
+      {items !== undefined && items.length > 0 && <SaveButton />}
       {items !== undefined && items.length > 0 && (
         <div class="table-frame" tabIndex={0} role="region" aria-label="Table of the audit log">
           <table class="policy-table">
@@ -69,6 +72,28 @@ export function AuditTab(): JSX.Element {
       )}
       {more !== undefined && <button type="button" onClick={more}>Show older entries</button>}
     </section>
+  );
+}
+
+function SaveButton(): JSX.Element {
+  const [isBusy, setBusy] = useState(false);
+  const save = async (): Promise<void> => {
+    if (isBusy) return;
+    setBusy(true);
+    try {
+      const isCut = await saveAuditLog();
+      showToast({ text: isCut ? "Saved, but for the oldest entries: its last line says so" : "Saved" });
+    } catch (error) {
+      showToast({ kind: "fault", text: `Cannot save the audit log: ${messageOf(error)}` });
+    }
+    setBusy(false);
+  };
+  return (
+    <p class="policy-save">
+      <button type="button" title="All of it, one entry a line" onClick={() => void save()}>
+        <Icon name="download" /> {isBusy ? "Reading…" : "NDJSON"} <span class="hidden">of the audit log</span>
+      </button>
+    </p>
   );
 }
 
