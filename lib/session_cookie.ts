@@ -24,7 +24,7 @@ export const SESSION_IDS_MAX = 8;
 const SESSION_ID = /^[A-Za-z0-9_-]{43}$/;
 /** Some proxies make one field of two with a comma, though no server reads it so. Source: RFC 9113 §8.2.3. */
 const JOINED = new RegExp(
-  `[ \\t]*,[ \\t]*${SESSION_COOKIE}[ \\t]*=[ \\t]*"?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"?`,
+  `,[ \\t]*${SESSION_COOKIE}[ \\t]*=[ \\t]*"?[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"?`,
   "g",
 );
 

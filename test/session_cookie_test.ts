@@ -9,6 +9,7 @@ import {
   SESSION_COOKIE,
   sessionCookie,
   sessionIdsOf,
+  setsSessionCookie,
   withoutSessionCookie,
 } from "../lib/session_cookie.ts";
 
@@ -110,4 +111,33 @@ describe("taking it out", () => {
       expect(rest.includes(ID)).toBe(false);
     }
   });
+});
+
+test("what would set it is known, with and without a name", () => {
+  const sets = [OURS, `${SESSION_COOKIE}=; Max-Age=0`, ` ${SESSION_COOKIE} = x; Path=/`, SESSION_COOKIE];
+  const nameless = [`=${OURS}`, ` = ${OURS}; HttpOnly`, `=${SESSION_COOKIE}; Path=/`];
+  const not = [`x${OURS}`, `a=${SESSION_COOKIE}`, `a=1; ${OURS}`, `${SESSION_COOKIE}2=x`, "", "a=1"];
+  for (const value of [...sets, ...nameless]) {
+    expect([value, setsSessionCookie(value)]).toEqual([value, true]);
+  }
+  for (const value of not) expect([value, setsSessionCookie(value)]).toEqual([value, false]);
+  expect([sets.length, nameless.length, not.length]).toEqual([4, 3, 6]);
+});
+
+test("it is taken out where a proxy has joined two fields with a comma, in a moment", () => {
+  const cases: [string, string][] = [
+    [`a=1, ${OURS}`, "a=1"],
+    [`a=1,${OURS},b=2; c=3, ${OURS}`, "a=1,b=2; c=3"],
+    [`a=1, ${SESSION_COOKIE}="${ID}"`, "a=1"],
+    [`a=1, ${SESSION_COOKIE}=short`, `a=1, ${SESSION_COOKIE}=short`],
+  ];
+  for (const [field, rest] of cases) expect([field, withoutSessionCookie(field)]).toEqual([field, rest]);
+  expect(cases).toHaveLength(4);
+  const startMs = performance.now();
+  for (const piece of [" ", " ,", "\t", `,${SESSION_COOKIE}=`, `, ${SESSION_COOKIE}`]) {
+    const field = `a=${SESSION_COOKIE}${piece.repeat(64_000)}`;
+    expect(withoutSessionCookie(field)).toBe(field);
+  }
+  // A pattern that goes back over what it has read takes minutes.
+  expect(performance.now() - startMs).toBeLessThan(10_000);
 });

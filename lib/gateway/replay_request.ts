@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { TargetClient } from "../http/target_client.ts";
+import { RecordedBody, RecordedBytes } from "../traffic/recorded_body.ts";
 import type { RequestHead } from "../wire/head.ts";
 import type { InnerDoor, ReplayCall } from "./inner_door.ts";
 
@@ -45,17 +45,14 @@ export function sendAgain(
       idleConnectionsMax: 0,
       connectionsMax: 1,
     });
-    const chunks: Uint8Array[] = [];
-    let [status, kept, bodyBytes] = [0, 0, 0];
+    // Chunks are views of memory that is read into again: what is kept must be a copy.
+    const memory = new RecordedBytes(REPLAY_BODY_BYTES_MAX, () => false);
+    const received = new RecordedBody(memory, REPLAY_BODY_BYTES_MAX);
+    let status = 0;
     let fields: readonly string[] = [];
     let isOver = false;
     const take = (chunk: Uint8Array | undefined): void => {
-      if (chunk === undefined) return;
-      bodyBytes += chunk.length;
-      const room = Math.min(chunk.length, REPLAY_BODY_BYTES_MAX - kept);
-      if (room <= 0) return;
-      chunks.push(chunk.slice(0, room));
-      kept += room;
+      if (chunk !== undefined) received.push(chunk);
     };
     const finish = (isWhole: boolean, fault?: string): void => {
       if (isOver) return;
@@ -63,8 +60,9 @@ export function sendAgain(
       clearTimeout(timer);
       client.close();
       const ms = Math.round((performance.now() - startMs) * 1000) / 1000;
-      const isCut = !isWhole || bodyBytes > kept;
-      resolve({ status, ms, fields, body: Buffer.concat(chunks), bodyBytes, isCut, fault });
+      received.finish();
+      const { bytes: body, totalBytes: bodyBytes } = received;
+      resolve({ status, ms, fields, body, bodyBytes, isCut: !isWhole || received.isCut, fault });
     };
     const timer = setTimeout(() => finish(false, `No answer came in ${timeoutMs / 1000} s`), timeoutMs);
     const exchange = client.exchange(head, { hasBody: body !== undefined }, {

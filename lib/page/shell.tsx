@@ -117,8 +117,9 @@ function Banner(): JSX.Element | null {
   const lines: string[] = [];
   if (now.state === "lost") {
     const past = duration(Math.max(0, nowMs.value - now.sinceMs));
+    const stop = /[.?!]$/.test(now.reason) ? "" : ".";
     lines.push(
-      `Not live for ${past}, since ${clock(now.sinceMs)}: ${now.reason}. What you see may be old. ` +
+      `Not live for ${past}, since ${clock(now.sinceMs)}: ${now.reason}${stop} What you see may be old. ` +
         "The page tries again by itself, and will miss nothing.",
     );
   } else if (fault.value !== "") lines.push(fault.value);

@@ -48,10 +48,14 @@ const WORDS: ReadonlySet<string> = new Set([
   ],
 ]);
 
+/** Most names hold none of them anywhere, and need not be taken apart. */
+const ANY_WORD = new RegExp([...WORDS].join("|"), "i");
+
 /** Whether the value under a name is to be masked. @param name As it is meant: without any encoding. */
 export function isSecretName(name: string): boolean {
   if (name.length > NAME_CHARS_MAX) return true;
   if (PARTS.test(name)) return true;
+  if (!ANY_WORD.test(name)) return false;
   const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase().split(/[^a-z0-9]+/);
   return words.some((word) => WORDS.has(word));
 }

@@ -89,6 +89,18 @@ test("what is given to a query in another form is refused, and told", async () =
   }
 });
 
+test("many services are told piece by piece, and it is the same answer", async () => {
+  const rig = await newRig();
+  const names = Array.from({ length: 70 }, (_, i) => `s-${String(i).padStart(2, "0")}`);
+  for (const name of names) rig.traffic.watch.book.request(name, 200, 1, 1, 1);
+  const answer = await rig.ask("/api/v1/traffic?window=24h");
+  const told = await answer.json();
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/json"]);
+  const whole = rig.traffic.watch.book.read("24h");
+  expect(told).toEqual(JSON.parse(JSON.stringify(whole)));
+  expect(told.services.map(({ service }: { service: string }) => service)).toEqual(names);
+});
+
 test("a gateway without it says so", async () => {
   const rig = await newRig();
   const { traffic: _traffic, ...options } = rig.options;

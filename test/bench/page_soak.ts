@@ -8,7 +8,6 @@
  *
  * @module
  */
-import { loadavg } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -18,26 +17,23 @@ import { buildPage, PAGE_RUNTIMES, type PageGateway, startPageGateway } from "..
 import { CHROMIUM, openBrowser } from "../support/browser.ts";
 import { ProcessGroup, type Runtime } from "../support/processes.ts";
 import { type Call, Crowd, DOMAIN, NAMESPACE_SIZE, OUTSIDE_RULE } from "./page_crowd.ts";
-import { firstLineMs, TabMeter, takeSeen, watch } from "./page_watch.ts";
+import { GESTURE_MS, OPEN_MAP, pan, rest, VIEWS, zoom } from "./page_hands.ts";
+import { head, mib, ms, quantile, row, say, spreadText } from "./page_table.ts";
+import { firstLineMs, type ProcessorMs, TabMeter, takeSeen, watch } from "./page_watch.ts";
 
 const WORKLOADS = 200;
 const EDGES = 1_000;
 const SMALL_WORKLOADS = NAMESPACE_SIZE;
 const SMALL_EDGES = 30;
 const LOADS = 10;
-/** Events of a minute. */
+/** Each is told when it begins or grows, and most once more when the status of the answer is known. */
 const EVENTS_PER_MINUTE = 10_000;
 /** Visitors that they come from: an event is of one visitor, and grows when the same one comes again. */
 const VISITORS = 3_000;
 /** Edges that move each second while the map is looked at; the stream tells of them four times a second. */
 const MOVES_PER_SECOND = 40;
-const GESTURE_MS = 5_000;
-const MIB = 1 << 20;
 /** Work of the browser, and where its scripts spend their time. */
 const TRACED = ["-*", "devtools.timeline", "v8.execute", "disabled-by-default-v8.cpu_profiler"];
-
-/** Every line, none merged. */
-const OPEN_MAP = "/?show=map&fold=none";
 
 interface Settings {
   readonly runtime: Runtime;
@@ -55,33 +51,6 @@ interface Stage {
   readonly browser: Browser;
 }
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-/** A line of the table. `wanted` is the most that it may be. */
-function row(name: string, value: string, wanted = ""): void {
-  const load = loadavg()[0]!.toFixed(1);
-  say(`| ${name.padEnd(58)} | ${value.padEnd(34)} | ${wanted.padEnd(14)} | ${load.padStart(5)} |`);
-}
-
-function head(title: string): void {
-  say(`\n${title}\n`);
-  say(`| ${"".padEnd(58)} | ${"measured".padEnd(34)} | ${"wanted".padEnd(14)} |  load |`);
-  say(`| ${"-".repeat(58)} | ${"-".repeat(34)} | ${"-".repeat(14)} | ----: |`);
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
-}
-
-const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-const mib = (bytes: number): string => `${(bytes / MIB).toFixed(0)} MiB`;
-
-function spreadText(values: readonly number[]): string {
-  const [p50, p95, most] = [quantile(values, 0.5), quantile(values, 0.95), Math.max(...values)];
-  return `p50 ${ms(p50)}, p95 ${ms(p95)}, max ${ms(most)}`;
-}
-
 /** A tab of its own with nothing in its caches, logged in. */
 async function openTab({ browser, gateway }: Stage): Promise<{ context: BrowserContext; page: Page }> {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
@@ -97,17 +66,14 @@ async function openTab({ browser, gateway }: Stage): Promise<{ context: BrowserC
 }
 
 /** Does something again and again, so often a second, until the returned is called. */
-function keepDoing(perSecond: number, act: (index: number) => Promise<void>): () => Promise<number> {
+function keepDoing(perSecond: number, act: (index: number) => Promise<void>): () => void {
   const startMs = performance.now();
   let done = 0;
   const timer = setInterval(() => {
     const due = (performance.now() - startMs) / 1_000 * perSecond;
     for (; done < due; done++) void act(done);
   }, 20);
-  return () => {
-    clearInterval(timer);
-    return Promise.resolve(done);
-  };
+  return () => clearInterval(timer);
 }
 
 /** (a) and the same of a large wall: from the navigation until the first line is drawn. */
@@ -142,101 +108,17 @@ async function measureLarge(stage: Stage, calls: readonly Call[]): Promise<void>
     const done = await traced(stage, page, `large ${name}`);
     const before = await meter.processorMs();
     await gesture(page);
-    await reportProcessor(meter, before, GESTURE_MS);
+    const after = await meter.processorMs();
     await done();
     await meter.sample();
     const { framesMs, tasksMs } = await takeSeen(page);
     row(`${lines} lines, 4 updates a second, ${name}: frames`, spreadText(framesMs), "p95 ≤ 50 ms");
     row("  pieces of work over 50 ms", `${tasksMs.length}, the longest ${ms(Math.max(0, ...tasksMs))}`);
+    reportProcessor(before, after, GESTURE_MS);
   }
-  await stop();
+  stop();
   await reportMemory(meter, `${lines} lines`);
   await context.close();
-}
-
-const rest = (page: Page): Promise<void> => page.waitForTimeout(GESTURE_MS);
-
-/** Drags the map in circles. */
-async function pan(page: Page): Promise<void> {
-  // Beside the drawing, so that nothing is taken hold of but the map.
-  await page.mouse.move(700, 500);
-  await page.mouse.down();
-  await forAWhile((turn) => page.mouse.move(700 + 300 * Math.sin(turn), 500 + 200 * Math.cos(turn)));
-  await page.mouse.up();
-}
-
-/** In and out with the wheel. */
-async function zoom(page: Page): Promise<void> {
-  await page.mouse.move(700, 500);
-  await forAWhile((turn) => page.mouse.wheel(0, -60 * Math.sign(Math.sin(turn))));
-}
-
-/** @param act Sixty times a second at most; a whole turn takes some two seconds. */
-async function forAWhile(act: (turn: number) => Promise<void>): Promise<void> {
-  const startMs = performance.now();
-  for (let nowMs = startMs; nowMs < startMs + GESTURE_MS; nowMs = performance.now()) {
-    await act((nowMs - startMs) / 320);
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, nowMs + 16 - performance.now())));
-  }
-}
-
-/** (c): what a user does in each view while events pour in. */
-const VIEWS: readonly { name: string; path: string; acts: readonly ((page: Page) => Promise<void>)[] }[] = [
-  {
-    name: "map",
-    path: OPEN_MAP,
-    acts: [
-      (page) => tap(page, '[data-node^="group:"]'),
-      (page) => page.keyboard.press("Escape"),
-      (page) => tap(page, 'nav a[href^="/events"]'),
-      (page) => tap(page, 'nav a[href="/"]'),
-    ],
-  },
-  {
-    name: "events",
-    path: "/events",
-    acts: [
-      (page) => tap(page, ".event-open", 3),
-      (page) => tap(page, ".event-open", 5),
-      (page) => page.keyboard.press("Escape"),
-      (page) => type(page, "team-00"),
-      (page) => type(page, ""),
-      (page) => tap(page, 'nav a[href="/"]'),
-      (page) => tap(page, 'nav a[href^="/events"]'),
-    ],
-  },
-  {
-    name: "traffic",
-    path: "/traffic?window=5m",
-    acts: [
-      (page) => tap(page, "table .opener", 2),
-      (page) => tap(page, "table .opener", 2),
-      (page) => tap(page, 'nav a[href^="/events"]'),
-      (page) => tap(page, 'nav a[href^="/traffic"]'),
-    ],
-  },
-];
-
-/** Clicks with the mouse on what is there, if it is: rows come and go. */
-async function tap(page: Page, selector: string, index = 0): Promise<void> {
-  const at = await page.evaluate(([wanted, from]) => {
-    const found = [...document.querySelectorAll(wanted)].slice(from).map((one) =>
-      one.getBoundingClientRect()
-    );
-    const seen = found.find(({ x, y, width }) =>
-      width > 0 && x > 0 && y > 60 && x < innerWidth && y < innerHeight
-    ) ??
-      found[0];
-    return seen && { x: seen.x + seen.width / 2, y: seen.y + seen.height / 2 };
-  }, [selector, index] as const);
-  if (at !== undefined) await page.mouse.click(at.x, at.y);
-}
-
-/** Types into the search field, letter by letter, over what stands there. */
-async function type(page: Page, text: string): Promise<void> {
-  await page.evaluate(() => document.querySelector<HTMLInputElement>('input[type="search"]')?.select());
-  if (text === "") await page.keyboard.press("Delete");
-  else await page.keyboard.type(text, { delay: 60 });
 }
 
 async function measureSoak(stage: Stage, calls: readonly Call[]): Promise<void> {
@@ -258,11 +140,13 @@ async function measureSoak(stage: Stage, calls: readonly Call[]): Promise<void> 
       await meter.sample();
       await page.waitForTimeout(400);
     }
+    const after = await meter.processorMs();
     await done();
-    await Promise.all([visits(), moves()]);
+    visits();
+    moves();
     const { reactionsMs, framesMs, tasksMs } = await takeSeen(page);
     const events = await newestSeq(page) - before;
-    row(`${name}: events in ${seconds} s`, String(events));
+    row(`${name}: messages of events in ${seconds} s`, String(events));
     row(
       `${name}: from click or key to picture, ${reactionsMs.length} times`,
       spreadText(reactionsMs),
@@ -270,7 +154,7 @@ async function measureSoak(stage: Stage, calls: readonly Call[]): Promise<void> 
     );
     row(`${name}: frames`, spreadText(framesMs));
     row("  pieces of work over 50 ms", `${tasksMs.length}, the longest ${ms(Math.max(0, ...tasksMs))}`);
-    await reportProcessor(meter, processor, seconds * 1_000);
+    reportProcessor(processor, after, seconds * 1_000);
     await reportMemory(meter, name);
   }
   await context.close();
@@ -291,18 +175,11 @@ async function newestSeq(page: Page): Promise<number> {
   return (await answer.json() as { seq: number }).seq;
 }
 
-/** Time of processors is what a load of the machine changes least. */
-async function reportProcessor(
-  meter: TabMeter,
-  before: { readonly main: number; readonly all: number },
-  spanMs: number,
-): Promise<void> {
-  const { main, all } = await meter.processorMs();
-  const share = (value: number): string => `${(value / spanMs * 100).toFixed(0)} %`;
-  row(
-    "  of a processor: the main thread, the whole tab",
-    `${share(main - before.main)}, ${share(all - before.all)}`,
-  );
+/** Time of processors is what the load of the machine changes least. */
+function reportProcessor(before: ProcessorMs, after: ProcessorMs, spanMs: number): void {
+  const share = (from: number, to: number): string => `${((to - from) / spanMs * 100).toFixed(0)} %`;
+  const [main, all] = [share(before.main, after.main), share(before.all, after.all)];
+  row("  of a processor: the main thread, the whole tab", `${main}, ${all}`);
 }
 
 async function reportMemory(meter: TabMeter, name: string): Promise<void> {
@@ -362,7 +239,7 @@ async function run(stage: Stage): Promise<void> {
   }
   if (only.has("soak")) {
     head(
-      `${EVENTS_PER_MINUTE} events a minute for ${stage.settings.seconds} s, and ${MOVES_PER_SECOND} calls a second`,
+      `${EVENTS_PER_MINUTE} requests a minute that are events, for ${stage.settings.seconds} s, and ${MOVES_PER_SECOND} calls a second`,
     );
     await measureSoak(stage, calls);
   }

@@ -96,6 +96,12 @@ export interface TabMemory {
   readonly elements: number;
 }
 
+/** Of the main thread of a page, and of its process in all. */
+export interface ProcessorMs {
+  readonly main: number;
+  readonly all: number;
+}
+
 /** Of the only page that is open in a browser: it is the largest of its renderers, as the next tab has one already. */
 export class TabMeter {
   readonly #root: CDPSession;
@@ -137,8 +143,8 @@ export class TabMeter {
     return { heap, heapWithGarbage, ...await this.sample(), elements: await this.#metric("Nodes") };
   }
 
-  /** What the page has had of the processors so far, in ms: its main thread, and its process in all. */
-  async processorMs(): Promise<{ readonly main: number; readonly all: number }> {
+  /** What the page has had of the processors so far. */
+  async processorMs(): Promise<ProcessorMs> {
     const [main, all] = [await this.#metric("ThreadTime"), await this.#metric("ProcessTime")];
     return { main: main * 1_000, all: all * 1_000 };
   }

@@ -69,3 +69,14 @@ test("where there can be no body, none may follow", () => {
   expect(read(200, [])).toMatchObject({ bodyBytes: -1 });
   expect(read(200, ["Content-Length", "0"])).toMatchObject({ bodyBytes: 0 });
 });
+
+test("no service sets the cookie of the gateway's page; other cookies pass as they are", () => {
+  const fields = [
+    ...["Set-Cookie", "a=1", "SET-COOKIE", "netwall_session=evil; Path=/api/v1", "set-cookie", "b=2; Secure"],
+    ...["Set-Cookie", "=netwall_session=evil", "Set-Cookie", " netwall_session =", "X", "netwall_session=x"],
+  ];
+  const kept = ["Set-Cookie", "a=1", "set-cookie", "b=2; Secure", "X", "netwall_session=x"];
+  for (const status of [103, 200, 101, 304]) {
+    expect([status, read(status, fields)?.fields]).toEqual([status, kept]);
+  }
+});

@@ -172,6 +172,37 @@ describe("secrets", () => {
     log.close();
   });
 
+  test("of what was recorded go when its bodies do, as soon as there is time", () => {
+    const log = new RequestLog({ recordedBytesMax: 1_000 });
+    log.add(requestFacts({ ...secret, id: "first", bodies: bodiesOf(log, { request: "r".repeat(900) }) }));
+    log.settle();
+    const second = bodiesOf(log, { request: "r".repeat(900) });
+    expect(log.unsettled).toBe(1);
+    expect(JSON.stringify(log.list({ limit: 10 }))).not.toContain(S);
+    const first = log.find("first")!;
+    expect([first.isRaw, JSON.stringify(first.heads()).includes(S), log.unsettled]).toEqual([
+      false,
+      false,
+      0,
+    ]);
+    second.release();
+    log.close();
+  });
+
+  test("of a flood are masked bit by bit: nobody waits for all, and what is not masked yet is not listed", () => {
+    const log = new RequestLog();
+    for (let i = 0; i < 10; i++) log.add(requestFacts({ ...secret, id: `${i}` }));
+    expect([log.settle(0), log.settle(0), log.unsettled]).toEqual([1, 1, 8]);
+    const { items } = log.list({ limit: 100 }, 0);
+    expect(items.map(({ id }) => id)).toEqual(["2", "1", "0"]);
+    expect(JSON.stringify(items)).not.toContain(S);
+    // Who asks for one gets it at once.
+    expect(log.find("9")!.isRaw).toBe(false);
+    expect(log.list({ limit: 100 }).items).toHaveLength(10);
+    expect([log.unsettled, log.settle()]).toEqual([0, 0]);
+    log.close();
+  });
+
   test("are gone by themselves, without anybody looking", async () => {
     const log = new RequestLog();
     const facts = requestFacts(secret);

@@ -12,8 +12,8 @@ import { Badge } from "../ui/badge.tsx";
 import { propose } from "../ui/change_dialog.tsx";
 import { Fact } from "./fact.tsx";
 import { VIEWER_WORDS } from "./edge_buttons.tsx";
+import { DIRECTIONS, stillLearning } from "./still_learning.ts";
 
-const DIRECTIONS: readonly Direction[] = ["north-south", "east-west", "egress"];
 const CHOICES: readonly (Mode | "default")[] = ["learn", "alert", "prevent", "default"];
 const ORIGIN_WORDS = {
   manual: "set by hand",
@@ -39,8 +39,21 @@ export function Modes(
             ))}
           </dl>
         )}
+      {group !== undefined && <StillLearning group={group} />}
       <ModeForm id={id} />
     </section>
+  );
+}
+
+function StillLearning({ group }: { readonly group: GroupView }): JSX.Element | null {
+  const open = stillLearning(group);
+  if (open.length === 0) return null;
+  return (
+    <p class="warning">
+      {open.join(" and ")} still{" "}
+      {open.length === 1 ? "learns" : "learn"}: whatever comes that way, even for the first time, is let
+      through and becomes normal without an event. If nothing is to come that way, set alert.
+    </p>
   );
 }
 

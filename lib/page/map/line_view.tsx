@@ -14,8 +14,6 @@ export interface LineViewProps {
   readonly widthPx: number;
   /** What does not change with every request: a screen reader would never come to an end. */
   readonly label: string;
-  /** Grows with every flash. */
-  readonly flashes: number;
   readonly isChosen: boolean;
 }
 
@@ -34,10 +32,10 @@ export class LineView extends Component<LineViewProps> {
   override shouldComponentUpdate(next: LineViewProps): boolean {
     const now = this.props;
     return next.path !== now.path || next.state !== now.state || next.widthPx !== now.widthPx ||
-      next.label !== now.label || next.flashes !== now.flashes || next.isChosen !== now.isChosen;
+      next.label !== now.label || next.isChosen !== now.isChosen;
   }
 
-  override render({ id, path, state, widthPx, label, flashes, isChosen }: LineViewProps): JSX.Element {
+  override render({ id, path, state, widthPx, label, isChosen }: LineViewProps): JSX.Element {
     return (
       <g
         class={`line is-${state}${isChosen ? " is-chosen" : ""}`}
@@ -47,7 +45,6 @@ export class LineView extends Component<LineViewProps> {
         aria-label={label}
       >
         <path class="line-hit" d={path.d} stroke-width={HIT_PIXELS} />
-        {flashes > 0 && <path key={flashes} class="line-flash" d={path.d} stroke-width={widthPx + 6} />}
         <path class="line-way" d={path.d} stroke-width={widthPx} marker-end={`url(#map-arrow-${state})`} />
         <LineSign state={state} x={path.mark.x} y={path.mark.y} />
       </g>

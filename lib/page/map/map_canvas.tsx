@@ -6,6 +6,7 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../ui/icon.tsx";
+import { FlashLayer } from "./flash_layer.tsx";
 import { Interaction, type Scene, type Thing } from "./interaction.ts";
 import type { Layout } from "./layout.ts";
 import { isStrange, lineLabel, lineWords, type MapLine, widthOf } from "./line.ts";
@@ -13,7 +14,7 @@ import { LineView } from "./line_view.tsx";
 import type { MapModel } from "./model.ts";
 import { nameOf, nodeWords } from "./node.ts";
 import { NodeView } from "./node_view.tsx";
-import { pathsOf } from "./paths.ts";
+import { type LinePath, pathsOf } from "./paths.ts";
 import { Definitions, FOLD_HEIGHT, Gateway, NamespaceFrame, Wall } from "./wall_view.tsx";
 import { MapZoom } from "./zoom.ts";
 
@@ -40,10 +41,12 @@ interface Tip {
 export function MapCanvas(props: MapCanvasProps): JSX.Element {
   const { model, layout } = props;
   const view = useRef<HTMLDivElement>(null);
-  const drawing = useRef<SVGSVGElement>(null);
+  const drawing = useRef<HTMLDivElement>(null);
   const [tip, setTip] = useState<Tip>();
   const names = useMemo(() => new Map(model.nodes.map((node) => [node.id, nameOf(node)])), [model]);
   const controls = useControls(view, drawing, props, setTip);
+  const shape = model.lines.map(({ id }) => id).join();
+  const paths = useMemo(() => pathsOf(model.lines, layout), [layout, shape]);
   const { x, y, width, height } = layout.bounds;
   return (
     <div class="map-stage">
@@ -58,24 +61,21 @@ export function MapCanvas(props: MapCanvasProps): JSX.Element {
           if (event.key === "Escape") controls.current?.interaction.quieten();
         }}
       >
-        <svg
-          ref={drawing}
-          class="map-drawing"
-          width={width}
-          height={height}
-          viewBox={`${x} ${y} ${width} ${height}`}
-        >
-          <Definitions />
-          <Wall layout={layout} />
-          {layout.boxes.map((box) => !box.isCollapsed && <NamespaceFrame key={box.namespace} box={box} />)}
-          <Gateway layout={layout} />
-          <Lines {...props} names={names} />
-          {model.nodes.map((node) => {
-            const box = layout.nodes.get(node.id);
-            return box &&
-              <NodeView key={node.id} node={node} box={box} isChosen={node.id === props.chosenNode} />;
-          })}
-        </svg>
+        <div ref={drawing} class="map-drawing">
+          <svg width={width} height={height} viewBox={`${x} ${y} ${width} ${height}`}>
+            <Definitions />
+            <Wall layout={layout} />
+            {layout.boxes.map((box) => !box.isCollapsed && <NamespaceFrame key={box.namespace} box={box} />)}
+            <Gateway layout={layout} />
+            <Lines {...props} names={names} paths={paths} />
+            {model.nodes.map((node) => {
+              const box = layout.nodes.get(node.id);
+              return box &&
+                <NodeView key={node.id} node={node} box={box} isChosen={node.id === props.chosenNode} />;
+            })}
+          </svg>
+          <FlashLayer lines={model.lines} paths={paths} flashes={props.flashes} bounds={layout.bounds} />
+        </div>
         <div class="map-shield" />
       </div>
       <p id="map-keys" class="hidden">
@@ -91,7 +91,7 @@ export function MapCanvas(props: MapCanvasProps): JSX.Element {
 /** Makes what reacts to mouse and keys once, and tells it of every drawing. */
 function useControls(
   view: { readonly current: HTMLDivElement | null },
-  drawing: { readonly current: SVGSVGElement | null },
+  drawing: { readonly current: HTMLElement | null },
   { model, layout, scope, onOpen }: MapCanvasProps,
   setTip: (tip: Tip | undefined) => void,
 ): { readonly current: { zoom: MapZoom; interaction: Interaction } | undefined } {
@@ -142,11 +142,10 @@ function sceneOf({ lines }: MapModel, layout: Layout): Scene {
 
 interface LinesProps extends MapCanvasProps {
   readonly names: ReadonlyMap<string, string>;
+  readonly paths: ReadonlyMap<string, LinePath>;
 }
 
-function Lines({ model, layout, flashes, chosenEdge, names }: LinesProps): JSX.Element {
-  const shape = model.lines.map(({ id }) => id).join();
-  const paths = useMemo(() => pathsOf(model.lines, layout), [layout, shape]);
+function Lines({ model, chosenEdge, names, paths }: LinesProps): JSX.Element {
   // What comes last lies on top.
   const drawn = model.lines.toSorted((a, b) => Number(isStrange(a.state)) - Number(isStrange(b.state)));
   return (
@@ -161,7 +160,6 @@ function Lines({ model, layout, flashes, chosenEdge, names }: LinesProps): JSX.E
             state={line.state}
             widthPx={widthOf(line)}
             label={lineLabel(line, ...endsOf(line, names))}
-            flashes={flashes.get(line.id) ?? 0}
             isChosen={chosenEdge !== undefined && line.edges.includes(chosenEdge)}
           />
         );

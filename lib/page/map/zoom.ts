@@ -24,7 +24,7 @@ const REST_MS = 300;
 
 export class MapZoom {
   readonly #view: HTMLElement;
-  readonly #drawing: SVGSVGElement;
+  readonly #drawing: HTMLElement;
   readonly #behavior: ZoomBehavior<HTMLElement, unknown>;
   #transform: ZoomTransform = zoomIdentity;
   #bounds: Box = { x: 0, y: 0, width: 0, height: 0 };
@@ -32,7 +32,7 @@ export class MapZoom {
   #restTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param drawing Within the view; its left upper corner is that of the bounds. */
-  constructor(view: HTMLElement, drawing: SVGSVGElement) {
+  constructor(view: HTMLElement, drawing: HTMLElement) {
     this.#view = view;
     this.#drawing = drawing;
     this.#behavior = zoom<HTMLElement, unknown>().scaleExtent([SCALE_MIN, SCALE_MAX])
