@@ -30,7 +30,9 @@ export function decideRequest(firewall: Firewall, visit: GatewayVisit, to: Attac
     firewall.end(passage);
   }
   const ends = requestEnds(visit, to);
-  const limited = passage === undefined ? firewall.limit(ends) : undefined;
+  // What an operator sends again is no doing of the one who sent it first.
+  const isCounted = passage === undefined && visit.replayOf === undefined;
+  const limited = isCounted ? firewall.limit(ends) : undefined;
   if (limited !== undefined) {
     const seconds = String(Math.max(1, Math.ceil(limited.retryAfterMs / 1000)));
     return { status: 429, detail: limited.detail, fields: ["Retry-After", seconds] };

@@ -243,6 +243,7 @@ export class Firewall {
 
   #teach(passage: Passage, ok: boolean): void {
     const { flow, judgement: { reason: { kind }, sourceName } } = passage;
+    if (passage.request?.isReplay) return;
     if (kind !== "learning" && (kind !== "learned" || !this.#isLearning(flow))) return;
     // What has been learned since, and was taken out again by an operator, must not come back by what was under way.
     this.#parts.learner.observe(flow, sourceName, quotaKeyOf(passage), ok, kind === "learning");

@@ -37,7 +37,8 @@ export function requestEnds(visit: GatewayVisit, to: Attachment): PassageEnds {
       contentType,
     },
   };
-  return { flow, from: caller, to, request: { id: visit.id, userAgent } };
+  const request = { id: visit.id, userAgent, isReplay: visit.replayOf !== undefined };
+  return { flow, from: caller, to, request };
 }
 
 /** A raw connection to a service: of a visitor at `address`, or of an agent. */

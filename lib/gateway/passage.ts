@@ -17,8 +17,10 @@ export interface PassageEnds {
   readonly from: Attachment | undefined;
   /** The agent that serves; `undefined` for a host outside. */
   readonly to: Attachment | undefined;
-  /** HTTP: what the event says of the request. */
-  readonly request?: { readonly id: string; readonly userAgent: string | undefined } | undefined;
+  /** HTTP: what the event says of the request. An operator who sends one again teaches nothing by it. */
+  readonly request?:
+    | { readonly id: string; readonly userAgent: string | undefined; readonly isReplay?: boolean }
+    | undefined;
 }
 
 /** How it ended. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { describe, expect, test } from "bun:test";
+import type { Flow } from "../../lib/policy/flow.ts";
 import { requestEnds } from "../../lib/gateway/flows.ts";
 import type { GatewayVisit } from "../../lib/gateway/flows.ts";
 import { defaultPolicy, type ModelEdge } from "../../lib/policy/document.ts";
@@ -178,6 +179,21 @@ describe("learning", () => {
     rig.control.promoteStable();
     expect(spec()).toContain("user alert");
     expect(() => rig.control.relearn("shop/nobody", OPERATOR)).toThrow("no group shop/nobody");
+  });
+
+  test("a request that an operator sends again teaches nothing", () => {
+    const rig = new FirewallRig();
+    const flow: Flow = {
+      ...{ direction: "north-south", protocol: "http", source: { kind: "outside", address: "192.0.2.1" } },
+      destination: { kind: "service", group: front.group, service: "front-end" },
+      http: { method: "GET", host: "shop.example", path: "/secret", contentType: "" },
+    };
+    for (const isReplay of [true, false]) {
+      const request = { id: "1", userAgent: undefined, isReplay };
+      const passage = rig.firewall.admit({ flow, from: undefined, to: front, request });
+      rig.firewall.end(passage, { ok: true, inBytes: 0, outBytes: 0, status: 200 });
+      expect(rig.learner.edges()).toHaveLength(isReplay ? 0 : 1);
+    }
   });
 
   test("what a group has forgotten comes back by a rollback, and what others learned stays all along", () => {
