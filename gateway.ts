@@ -13,6 +13,7 @@
 import { Hono } from "hono";
 import { Calls } from "./lib/gateway/calls.ts";
 import { Connections } from "./lib/gateway/connections.ts";
+import { entryOf, type GatewaySettings, routerOf } from "./lib/gateway/entry.ts";
 import { COMMANDS, explainGatewayError, GATEWAY_PROGRAM } from "./lib/gateway/program.ts";
 import { openAdmin } from "./lib/gateway/admin_listener.ts";
 import { decideRequest, endRequest, linkDenial } from "./lib/gateway/decide.ts";
@@ -30,7 +31,7 @@ import { Revocations } from "./lib/auth/token_list.ts";
 import type { ExitCode } from "./lib/cli/exit.ts";
 import { runAsMain, runProgram, untilStopped } from "./lib/cli/program.ts";
 import { LINK_PATH } from "./lib/config/addresses.ts";
-import { type GatewayConfig, gatewayConfig } from "./lib/config/gateway_config.ts";
+import { gatewayConfig } from "./lib/config/gateway_config.ts";
 import { loadConfig } from "./lib/config/load.ts";
 import { type Failure, isUndone } from "./lib/http/failure.ts";
 import type { ForwardFacts } from "./lib/http/forward_options.ts";
@@ -53,7 +54,7 @@ import { MemoryBudget } from "./lib/mux/budget.ts";
 import type { Session } from "./lib/mux/session.ts";
 import { Admission } from "./lib/gateway/admission.ts";
 import { Registry } from "./lib/routing/registry.ts";
-import { Router } from "./lib/routing/router.ts";
+import type { Router } from "./lib/routing/router.ts";
 import { TlsRouter } from "./lib/routing/tls_router.ts";
 import { refusalToStart } from "./lib/runtime/hardening.ts";
 import { runtimeName, runtimeVersion } from "./lib/runtime/runtime.ts";
@@ -78,7 +79,7 @@ const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
 
 /** What the handling of requests works with. */
 interface Plane {
-  readonly config: Readonly<GatewayConfig>;
+  readonly config: GatewaySettings;
   readonly log: Logger;
   readonly router: Router;
   readonly tlsRouter: TlsRouter;
@@ -238,7 +239,7 @@ function fail(plane: Plane, visit: GatewayVisit, failure: Failure, detail: strin
 }
 
 /** Opens every listener and takes agents in. */
-export async function startGateway(config: Readonly<GatewayConfig>, log: Logger): Promise<RunningGateway> {
+export async function startGateway(config: GatewaySettings, log: Logger): Promise<RunningGateway> {
   const plane = await makePlane(config, log);
   const { admission, registry, metrics } = plane;
   if (config.route.length === 0 && config.domain === undefined && config.tcp.length === 0) {
@@ -258,7 +259,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
   const admin = at && await openAdmin(at, {
     ...{ dataDir: config.data, metrics, registry, ready, log },
     ...{ key: plane.key, revocations: plane.revocations, firewall: plane.firewall },
-    traffic: { traffic: plane.outcomes.traffic, inner },
+    ...{ traffic: { traffic: plane.outcomes.traffic, inner }, entry: entryOf(config, listeners.addresses) },
   }).catch(async (error) => {
     await listeners.close(0);
     await plane.firewall?.close();
@@ -281,7 +282,7 @@ export async function startGateway(config: Readonly<GatewayConfig>, log: Logger)
 }
 
 /** Makes what the stories work with. Nothing listens yet. */
-async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<Plane> {
+async function makePlane(config: GatewaySettings, log: Logger): Promise<Plane> {
   const registry = new Registry();
   const { limits } = config;
   const budget = new MemoryBudget(limits.memory, true);
@@ -326,7 +327,7 @@ async function makePlane(config: Readonly<GatewayConfig>, log: Logger): Promise<
       headBytesMax: limits.headBytesMax,
       onUnreadable: (arrival, fault, id) => outcomes.unreadable(arrival, fault, id),
     },
-    router: new Router(config.route, config.domain),
+    router: routerOf(config, registry),
     tlsRouter: new TlsRouter(config.route),
     startedMs: performance.now(),
     httpsPort: undefined,

@@ -84,11 +84,17 @@ async function learn({ shop, teller }: Stage): Promise<void> {
   for (const line of found) teller.say(`    ${line}`);
   const states = new Set(edges.map(({ state }) => state));
   teller.check("all of it is learned", states.size === 1 && states.has("learned"), [...states]);
-  const models = groups.flatMap(({ learning }) => learning);
+  // A direction that nothing came in is watched as well, but there is no model of it.
+  const models = groups.flatMap(({ learning }) => learning).filter(({ samples }) => samples > 0);
   teller.check(
     `the ${models.length} models are stable, so their groups went from learn to alert by themselves`,
     models.every(({ state }) => state === "active"),
     models,
+  );
+  teller.check(
+    "where nothing ever came they are watched as well: the first that comes is an event",
+    groups.every(({ modes }) => Object.values(modes).every(({ mode }) => mode === "alert")),
+    groups.map(({ modes }) => modes),
   );
   await quoteCommand({ shop, teller }, ["groups"]);
 }

@@ -14,7 +14,7 @@ import type { GatewayMetrics } from "../metrics/gateway_metrics.ts";
 import { sourceKeyOf } from "../policy/rate_limit.ts";
 import type { Registry } from "../routing/registry.ts";
 import { type AccessOptions, type Caller, grantOf, identify } from "./access.ts";
-import type { Backend, TokenBackend } from "./backend.ts";
+import type { Backend, Entry, TokenBackend } from "./backend.ts";
 import type { FirewallControl } from "./control.ts";
 import { ApiFault, faultOf, faultResponse } from "./fault.ts";
 import type { LiveStream } from "./live_stream.ts";
@@ -39,6 +39,8 @@ export interface AdminOptions extends AccessOptions {
   traffic?: TrafficControl;
   /** Without it there is no page. */
   page?: PageFiles;
+  /** Told with the status. */
+  entry?: Entry;
   /** Such as `bun 1.4.5`. */
   runtime?: string;
   /** When the gateway started, since 1970. @default now */
@@ -176,7 +178,8 @@ function addRoutes(app: Hono<AdminEnv>, routes: readonly Route[], backend: Backe
 }
 
 function backendOf(options: AdminOptions, turns: Turns): Backend {
-  const { registry, firewall, live, tokens, sessions, traffic, runtime = "", nowMs = Date.now } = options;
+  const { registry, firewall, live, tokens, sessions, traffic, entry, runtime = "", nowMs = Date.now } =
+    options;
   return {
     ...{ turns, registry, runtime, nowMs, startedAtMs: options.startedAtMs ?? nowMs() },
     ready: () => options.ready(),
@@ -184,6 +187,7 @@ function backendOf(options: AdminOptions, turns: Turns): Backend {
     ...(live === undefined ? {} : { live }),
     ...(tokens === undefined ? {} : { tokens }),
     ...(traffic === undefined ? {} : { traffic }),
+    ...(entry === undefined ? {} : { entry }),
     ...(sessions === undefined ? {} : {
       sessions: { sessions, grantOf: (given, peer) => grantOf(options, given, peer) },
     }),

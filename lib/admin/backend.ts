@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { z } from "zod";
 import type { Grant } from "../auth/grant.ts";
 import type { Sessions } from "../auth/sessions.ts";
 import type { Registry } from "../routing/registry.ts";
@@ -10,6 +11,7 @@ import type { Credential } from "./access.ts";
 import type { FirewallControl } from "./control.ts";
 import { ApiFault } from "./fault.ts";
 import type { LiveStream } from "./live_stream.ts";
+import type { entrySchema } from "./schemas.ts";
 import type { TrafficControl } from "./traffic_control.ts";
 import type { Turns } from "./turns.ts";
 
@@ -28,6 +30,9 @@ export interface SessionBackend {
   grantOf(given: Credential, peer: string): Promise<Grant | ApiFault>;
 }
 
+/** Where visitors and agents come in: addresses, names and routes, and no secret. */
+export type Entry = z.output<typeof entrySchema>;
+
 export interface Backend {
   readonly registry: Registry;
   /** Absent while the firewall is off. */
@@ -39,6 +44,8 @@ export interface Backend {
   readonly traffic?: TrafficControl;
   /** Absent where there is no page. */
   readonly sessions?: SessionBackend;
+  /** Absent where nobody says. */
+  readonly entry?: Entry;
   /** What every answer is worked out in. */
   readonly turns: Turns;
   /** Such as `bun 1.4.5`. */

@@ -49,6 +49,15 @@ export const numberPageSchema = z.strictObject({
 
 const text = z.string().min(1).max(EVENT_TEXT_CHARS_MAX);
 const { severity, effect, verdict, direction } = eventSchema.shape;
+const EFFECTS = effect.options.join("|");
+/** One effect, or several of them. */
+const effectsSchema = z.string().max(64)
+  .regex(
+    new RegExp(`^(${EFFECTS})(,(${EFFECTS}))*$`),
+    "write allow, alert or prevent, or several with commas",
+  )
+  .transform((words) => [...new Set(words.split(","))] as z.output<typeof effect>[])
+  .describe("One of allow, alert and prevent; or several, such as alert,prevent: any of them");
 /** The longest text that is looked for. */
 export const SEARCH_CHARS_MAX = 256;
 
@@ -62,7 +71,7 @@ export const eventFilterSchema = z.strictObject({
   service: text.optional(),
   source: text.optional().describe("The name of the source: the id of a group, or a network"),
   destination: text.optional().describe("The name of the destination: the id of a group, or a host"),
-  effect: effect.optional(),
+  effect: effectsSchema.optional(),
   verdict: verdict.optional(),
   direction,
   severity: severity.optional(),

@@ -34,6 +34,7 @@ export const groupViewSchema: z.ZodType<GroupView> = z.object({
   services: z.array(z.string()),
   agents: z.array(z.string()).describe("Those that are linked now"),
   modes: z.object({ "north-south": modeView, "east-west": modeView, egress: modeView }),
+  // Those that it has evidence in, and then the silent ones, with no edges.
   learning: z.array(z.object({
     direction: directionSchema,
     state: z.enum(["learning", "stable", "active", "saturated"]),
@@ -143,6 +144,18 @@ export const linkSchema = z.object({
     .describe("What the agent says of itself, such as containerId and hostname: shown, never believed"),
 });
 
+/** Where visitors and agents come in, and what leads where. */
+export const entrySchema = z.object({
+  http: z.array(z.string()).describe("HOST:PORT or unix:PATH where HTTP is taken, as in the ready line"),
+  https: z.array(z.string()).describe("The same of HTTPS that ends in the gateway"),
+  domain: z.string().optional().describe("Below it every service S is at S.DOMAIN"),
+  routes: z.array(z.object({
+    route: z.string().describe("HOST, HOST/PATH, *.HOST, * or HOST@ALPN"),
+    service: z.string(),
+  })),
+  links: z.array(z.string()).describe("Listeners for links alone; agents are welcome at http and https, too"),
+});
+
 export const statusSchema = z.object({
   version: z.string(),
   runtime: z.string(),
@@ -162,6 +175,9 @@ export const statusSchema = z.object({
     }),
     streamClients: z.int(),
   }).optional().describe("Absent while the firewall is off"),
+  entry: entrySchema.optional().describe(
+    "Where visitors and agents come in; it stays as it was at the start",
+  ),
 });
 
 export const tokenSchema = z.object({

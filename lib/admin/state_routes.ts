@@ -40,13 +40,14 @@ const status = route({
   role: "viewer",
   answer: { description: "The state of the gateway", schema: statusSchema },
   handle: ({ backend, actor }) => {
-    const { firewall, registry, startedAtMs, runtime } = backend;
+    const { firewall, registry, startedAtMs, runtime, entry } = backend;
     return {
       ...{ version: VERSION, runtime, startedAtMs, uptimeMs: Math.max(0, backend.nowMs() - startedAtMs) },
       ready: backend.ready(),
       links: registry.all().length,
       caller: { name: actor.name, role: actor.role },
       ...(firewall === undefined ? {} : { firewall: firewallStatus(firewall, backend) }),
+      ...(entry === undefined ? {} : { entry }),
     };
   },
 });

@@ -53,7 +53,7 @@ export interface AdminListener extends Served {
 }
 
 /** What the admin app is made from. */
-export interface OpenAdminOptions extends Pick<AdminOptions, "metrics" | "registry" | "ready"> {
+export interface OpenAdminOptions extends Pick<AdminOptions, "metrics" | "registry" | "ready" | "entry"> {
   readonly dataDir: string;
   readonly key: SigningKey;
   readonly revocations: Revocations;

@@ -189,14 +189,14 @@ export class GatewayControl implements FirewallControl {
     return { ...applied, warnings: [...applied.warnings, ...warnings] };
   }
 
-  /** Moves those whose model is stable, and whose mode nobody has set, from learn to alert. */
+  /** Moves what is stable, by its model or its silence, and whose mode nobody has set, from learn to alert. */
   promoteStable(): Applied | undefined {
     const { learner, firewall, nowMs } = this.#parts;
-    const ready = learner.stable().flatMap(({ group: id, direction }) => {
+    const ready = learner.stable().flatMap(({ group: id, direction, reasons }) => {
       const group = parseGroupId(id);
       if (group === undefined) return [];
       const { mode, origin } = firewall.policy.compiled.modesOfGroup(group)[direction];
-      return mode === "learn" && origin !== "manual" ? [{ group, direction }] : [];
+      return mode === "learn" && origin !== "manual" ? [{ group, direction, reasons }] : [];
     });
     if (ready.length === 0) return undefined;
     const promoted = ready.map(({ group: { namespace, image }, direction }) => ({
@@ -208,9 +208,7 @@ export class GatewayControl implements FirewallControl {
     const names = ready.map(({ group, direction }) => `${group.id} ${direction}`).join(", ");
     const detail = `stable, so alert from now on: ${names}`;
     const applied = this.#keeper.change({ modes: [...others, ...promoted] }, NETWALL, "mode.promote", detail);
-    const progress = learner.progress();
-    for (const { group, direction } of ready) {
-      const reasons = progress.get(group.id)?.find((each) => each.direction === direction)?.reasons ?? [];
+    for (const { group, direction, reasons } of ready) {
       firewall.notice({
         ...{ time: nowMs(), type: "modelStable", severity: "info", effect: "allow", verdict: "forwarded" },
         ...{ rule: { kind: "learned" }, mode: "alert", direction },

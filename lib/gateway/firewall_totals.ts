@@ -51,7 +51,10 @@ export interface TotalsParts {
 export function totalsOf({ firewall, control, writer, counts, sinks, edges }: TotalsParts): FirewallTotals {
   const states = new Map<string, number>();
   for (const { learning } of control.groups()) {
-    for (const { state } of learning) states.set(state, (states.get(state) ?? 0) + 1);
+    // A silent direction has no model.
+    for (const model of learning) {
+      if (model.edges > 0) states.set(model.state, (states.get(model.state) ?? 0) + 1);
+    }
   }
   return {
     verdicts: firewall.verdicts(),

@@ -75,7 +75,7 @@ export function modeWarnings(
   }
   if (mode !== "prevent") return [];
   const open = group.learning.filter((each) =>
-    (direction === undefined || direction === each.direction) && each.state !== "active"
+    (direction === undefined || direction === each.direction) && each.state !== "active" && each.edges > 0
   );
   const then = "what it has not seen is refused from now on; policy rollback goes back";
   if (group.learning.length === 0) return [`nothing was learned of ${id}: ${then}`];

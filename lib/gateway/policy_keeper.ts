@@ -105,7 +105,7 @@ export class PolicyKeeper {
   ): Applied {
     const rest = emptyModel();
     rest.restore(this.#parts.learner.snapshot());
-    rest.relearn(group);
+    rest.relearn(group, this.#parts.nowMs());
     return this.#putInForce(this.#with(spec), { by, action, detail, model: rest.snapshot() });
   }
 

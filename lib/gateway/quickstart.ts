@@ -13,7 +13,7 @@ import type { ExitCode } from "../cli/exit.ts";
 import { untilStopped } from "../cli/program.ts";
 import { formatTarget } from "../config/addresses.ts";
 import { type AgentConfig, agentConfig } from "../config/agent_config.ts";
-import { type GatewayConfig, gatewayConfig, quickstartConfig } from "../config/gateway_config.ts";
+import { gatewayConfig, quickstartConfig } from "../config/gateway_config.ts";
 import { formatListenAddress, parseListenAddress } from "../config/listen.ts";
 import { loadConfig } from "../config/load.ts";
 import { ListenFault } from "../http/visitor_server.ts";
@@ -21,11 +21,14 @@ import type { FetchHandler } from "../http/replay_app.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { openSampleWall, type SampleWall } from "../sample/wall.ts";
 import type { FlagValues } from "../settings.ts";
+import type { GatewaySettings } from "./entry.ts";
 import { loadCommand } from "./program.ts";
 import { mint } from "../admin/token_commands.ts";
 
 /** A trial ends when its user says so. */
 const GRACE_MS = 1_000;
+/** What is added later is reached at its own name: browsers and curl look for those in this machine (RFC 6761 §6.3). */
+const DOMAIN = "localhost";
 const TTL_MS = 30 * 86_400_000;
 
 /** A running gateway. */
@@ -38,7 +41,7 @@ export interface RunningGateway {
   stop(graceMs: number): Promise<void>;
 }
 
-type StartGateway = (config: Readonly<GatewayConfig>, log: Logger) => Promise<RunningGateway>;
+type StartGateway = (config: GatewaySettings, log: Logger) => Promise<RunningGateway>;
 
 interface RunningAgent {
   readonly ready: Promise<void>;
@@ -84,11 +87,11 @@ export async function quickstart(
   try {
     sample = target === undefined ? await openSampleWall(folderFor(data, "sample")) : undefined;
     const [http, admin] = [formatListenAddress(config.http), formatListenAddress(config.admin)];
-    const gatewayFlags = { http, admin, data, ...(sample?.gatewaySettings ?? { route: ["*=web"] }) };
-    const gateway = await startGateway(
-      loadConfig({ schema: gatewayConfig, flags: gatewayFlags, env: {} }),
-      log,
-    ).catch((error) => {
+    const routing = { domain: DOMAIN, ...(sample?.gatewaySettings ?? { route: ["*=web"] }) };
+    const settings = loadConfig({
+      ...{ schema: gatewayConfig, flags: { http, admin, data, ...routing }, env: {} },
+    });
+    const gateway = await startGateway({ ...settings, sharesUnknown: true }, log).catch((error) => {
       if (!(error instanceof ListenFault)) throw error;
       const again = `npm start -- ${target === undefined ? "" : `${target} `}`;
       throw new ListenFault(`${error.message}: ${again}--http 127.0.0.1:8090 --admin 127.0.0.1:9099`);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { type ReadonlySignal, useSignalEffect } from "@preact/signals";
 import { messageOf } from "./core/api.ts";
 import { clock, duration } from "./core/format.ts";
 import { place, type View, VIEWS } from "./core/router.ts";
@@ -12,6 +12,8 @@ import { logout, session } from "./core/session.ts";
 import { fault, liveness, nowMs, status } from "./core/state.ts";
 import { Detail } from "./detail/detail.tsx";
 import { EventsView } from "./events/events_view.tsx";
+import { titleOf, unseenText, unseenWords } from "./events/unseen.ts";
+import { useUnseen } from "./events/use_unseen.ts";
 import { LinksView } from "./links/links_view.tsx";
 import { MapView } from "./map/map_view.tsx";
 import { PolicyView } from "./policy/policy_view.tsx";
@@ -33,9 +35,10 @@ const TITLES: Readonly<Record<View, string>> = {
 
 export function Shell(): JSX.Element {
   const { view } = place.value;
-  useEffect(() => {
-    document.title = `${TITLES[view]} · netwall`;
-  }, [view]);
+  const unseen = useUnseen();
+  useSignalEffect(() => {
+    document.title = titleOf(TITLES[place.value.view], unseen.value);
+  });
   return (
     <div class="shell">
       <a class="skip" href="#view">Skip to the view</a>
@@ -48,6 +51,7 @@ export function Shell(): JSX.Element {
             <ViewLink key={name} view={name} class="tab" current={name === view}>
               <Icon name={name} />
               <span>{TITLES[name]}</span>
+              {name === "events" && <Unseen unseen={unseen} />}
             </ViewLink>
           ))}
         </nav>
@@ -84,6 +88,17 @@ export function Shell(): JSX.Element {
       </Boundary>
       <Toasts />
     </div>
+  );
+}
+
+/** Beside the name of the events; drawn anew by itself. */
+function Unseen({ unseen: { value } }: { readonly unseen: ReadonlySignal<number> }): JSX.Element | null {
+  if (value === 0) return null;
+  return (
+    <span class="tab-count">
+      <span aria-hidden="true">{unseenText(value)}</span>
+      <span class="hidden">{unseenWords(value)}</span>
+    </span>
   );
 }
 

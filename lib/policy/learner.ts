@@ -13,19 +13,12 @@
  */
 import { edgeDeviation, treeDeviation } from "./deviation.ts";
 import { MODEL_EDGES_MAX, type ModelEdge } from "./document.ts";
-import type { Deviation, Direction, Flow, HttpRequestFacts } from "./flow.ts";
-import {
-  endsOf,
-  type LearnedEdge,
-  ModelEdges,
-  newEdge,
-  sampled,
-  type Scope,
-  singletonsOf,
-} from "./model_edges.ts";
+import type { Deviation, Flow, HttpRequestFacts } from "./flow.ts";
+import { endsOf, type LearnedEdge, ModelEdges, newEdge, sampled } from "./model_edges.ts";
 import { readEdges, readSnapshot, writeEdges, writeSnapshot } from "./model_text.ts";
 import type { ModelView } from "./model_view.ts";
-import { type LearningProgress, type PromotionGate, weigh } from "./promotion.ts";
+import { progressOf } from "./progress.ts";
+import type { LearningProgress, PromotionGate } from "./promotion.ts";
 import { ownerOf } from "./owner.ts";
 import { NOBODY, templateOf } from "./route_node.ts";
 import type { Asked, TreeLimits } from "./route_tree.ts";
@@ -183,58 +176,25 @@ export class Learner implements ModelView {
     return this.#lastAsked;
   }
 
-  /** How far each group has come, by its id; a direction that it has no edge in is left out. */
+  /**
+   * How far each group has come, by its id. Last come the directions of it that nothing was learned in, once something
+   * was in another.
+   */
   progress(): Map<string, LearningProgress[]> {
-    const found = new Map<string, LearningProgress[]>();
-    for (const scope of this.#edges.scopes()) {
-      const list = found.get(scope.group) ?? [];
-      list.push(this.#weigh(scope));
-      found.set(scope.group, list);
-    }
-    return found;
+    return progressOf(this.#edges, this.#options, this.#options.nowMs());
   }
 
-  /** What has seen enough to be relied on. */
-  stable(): { group: string; direction: Direction }[] {
-    return [...this.#edges.scopes()].filter((it) => this.#weigh(it).state === "stable")
-      .map(({ group, direction }) => ({ group, direction }));
-  }
-
-  #weigh({ direction, edges, full }: Scope): LearningProgress {
-    const overfull = full === undefined ? [] : [`overfull: it has ${full}`];
-    const evidence = { sinceMs: 0, samples: 0, singletons: 0, lastNewMs: 0, routes: 0, refused: 0 };
-    for (const edge of edges) {
-      evidence.routes += edge.tree?.routes ?? 0;
-      evidence.refused += edge.refused;
-      const reason = edge.tree?.full;
-      if (reason !== undefined && overfull.length < OVERFULL_REASONS_MAX) {
-        overfull.push(`overfull: ${edge.ends.service} has ${reason} from ${edge.ends.source}`);
-      }
-      if (edge.samples === 0) continue;
-      evidence.samples += edge.samples;
-      evidence.singletons += singletonsOf(edge);
-      evidence.sinceMs = evidence.sinceMs === 0 ? edge.sinceMs : Math.min(evidence.sinceMs, edge.sinceMs);
-      evidence.lastNewMs = Math.max(evidence.lastNewMs, edge.lastNewMs);
-    }
-    const { size } = edges;
-    return weigh({ direction, edges: size, overfull, ...evidence }, this.#options, this.#options.nowMs());
+  /** What has seen enough to be relied on, and why it has. */
+  stable(): (Pick<LearningProgress, "direction" | "reasons"> & { group: string })[] {
+    return [...this.progress()].flatMap(([group, all]) =>
+      all.filter(({ state }) => state === "stable")
+        .map(({ direction, reasons }) => ({ group, direction, reasons }))
+    );
   }
 
   /** Forgets what was learned of a group in all directions, both ways. Edges that a person made (origin manual) stay. */
-  relearn(groupId: string): void {
-    for (const direction of ["north-south", "east-west", "egress"] as const) {
-      const scope = this.#edges.scope(groupId, direction);
-      if (scope === undefined) continue;
-      scope.full = undefined;
-      for (const edge of [...scope.edges]) {
-        if (edge.origin === "learned") {
-          this.#edges.remove(edge);
-          continue;
-        }
-        Object.assign(edge, { samples: 0, sinceMs: 0, lastNewMs: 0, refused: 0 });
-        if (edge.tree !== undefined) edge.tree.full = undefined;
-      }
-    }
+  relearn(groupId: string, nowMs: number = this.#options.nowMs()): void {
+    this.#edges.forget(groupId, nowMs);
   }
 
   /** The model as a policy document has it, in a fixed order. */
@@ -281,6 +241,3 @@ export class Learner implements ModelView {
     return [...found].sort();
   }
 }
-
-/** As many services are named when a group is overfull. */
-const OVERFULL_REASONS_MAX = 5;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ModelEdge } from "./document.ts";
-import type { Direction, Flow, Protocol } from "./flow.ts";
+import { type Direction, DIRECTIONS, type Flow, type Protocol } from "./flow.ts";
 import { RouteTree } from "./route_tree.ts";
 
 /** Who talks to what, as a key and as it is shown. */
@@ -42,6 +42,8 @@ export interface Scope {
   readonly edges: Set<LearnedEdge>;
   /** Why it can take up no more edges. */
   full: string | undefined;
+  /** When edges of it were forgotten with the group at their other end; 0 when none were. */
+  forgottenMs: number;
 }
 
 export interface EdgeLimits {
@@ -190,10 +192,15 @@ export class ModelEdges {
     for (const group of groupsOf(edge.ends)) this.#scopeOf(group, direction).edges.add(edge);
   }
 
+  /** Marks a direction of a group as one that had edges which were forgotten with the group at their other end. */
+  markForgotten(group: string, direction: Direction, atMs: number): void {
+    this.#scopeOf(group, direction).forgottenMs = atMs;
+  }
+
   #scopeOf(group: string, direction: Direction): Scope {
     const known = this.scope(group, direction);
     if (known !== undefined) return known;
-    const scope: Scope = { group, direction, edges: new Set(), full: undefined };
+    const scope: Scope = { group, direction, edges: new Set(), full: undefined, forgottenMs: 0 };
     this.#scopes.set(`${direction}\n${group}`, scope);
     return scope;
   }
@@ -207,8 +214,44 @@ export class ModelEdges {
     for (const group of groupsOf(edge.ends)) {
       const scope = this.scope(group, direction)!;
       scope.edges.delete(edge);
-      if (scope.edges.size === 0) this.#scopes.delete(`${direction}\n${group}`);
+      this.#dropIfEmpty(scope);
     }
+  }
+
+  /**
+   * Forgets what was learned of a group in all directions, both ways, and that it was. What a person made stays.
+   * Of the others it is kept that there was something, as long as they have any edge: they are not silent, they were
+   * emptied.
+   */
+  forget(groupId: string, nowMs: number): void {
+    for (const direction of DIRECTIONS) {
+      const scope = this.scope(groupId, direction);
+      if (scope === undefined) continue;
+      scope.full = undefined;
+      scope.forgottenMs = 0;
+      for (const edge of [...scope.edges]) {
+        if (edge.origin === "learned") {
+          for (const group of groupsOf(edge.ends)) {
+            if (group !== groupId) this.markForgotten(group, direction, nowMs);
+          }
+          this.remove(edge);
+          continue;
+        }
+        Object.assign(edge, { samples: 0, sinceMs: 0, lastNewMs: 0, refused: 0 });
+        if (edge.tree !== undefined) edge.tree.full = undefined;
+      }
+      this.#dropIfEmpty(scope);
+    }
+    const scopes = [...this.#scopes.values()];
+    const known = new Set(scopes.filter(({ edges }) => edges.size > 0).map(({ group }) => group));
+    for (const scope of scopes) {
+      if (!known.has(scope.group)) scope.forgottenMs = 0;
+      this.#dropIfEmpty(scope);
+    }
+  }
+
+  #dropIfEmpty({ group, direction, edges, forgottenMs }: Scope): void {
+    if (edges.size === 0 && forgottenMs === 0) this.#scopes.delete(`${direction}\n${group}`);
   }
 
   /** The trees of a service have grown by so many bytes. */

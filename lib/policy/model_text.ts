@@ -43,6 +43,12 @@ const snapshotSchema = z.strictObject({
     direction: z.enum(["north-south", "east-west", "egress"]),
     full: z.string().max(200),
   })),
+  /** Directions of groups that were emptied as others learn anew. */
+  forgotten: z.array(z.strictObject({
+    group: z.string().max(1024),
+    direction: z.enum(["north-south", "east-west", "egress"]),
+    forgottenMs: moment,
+  })).optional(),
 });
 
 /** An operation such as `GET /users/{int}` or `POST /users application/json`. */
@@ -157,6 +163,8 @@ function readTemplate(template: string): string[] | undefined {
 export function writeSnapshot(edges: ModelEdges): string {
   const full = [...edges.scopes()].filter((it) => it.full !== undefined)
     .map(({ group, direction, full }) => ({ group, direction, full }));
+  const forgotten = [...edges.scopes()].filter((it) => it.edges.size === 0 && it.forgottenMs > 0)
+    .map(({ group, direction, forgottenMs }) => ({ group, direction, forgottenMs }));
   const items = [...edges.all()].map((it) => {
     const { edge, operations } = written(it);
     const { samples, sinceMs, lastNewMs, refused, tree } = it;
@@ -171,7 +179,8 @@ export function writeSnapshot(edges: ModelEdges): string {
       ...(tree === undefined ? {} : { seen }),
     };
   });
-  return JSON.stringify({ version: SNAPSHOT_VERSION, edges: items, full });
+  const emptied = forgotten.length === 0 ? {} : { forgotten };
+  return JSON.stringify({ version: SNAPSHOT_VERSION, edges: items, full, ...emptied });
 }
 
 /**
@@ -218,6 +227,9 @@ export function readSnapshot(text: string): ModelEdges {
   for (const { group, direction, full } of read.data.full) {
     const scope = model.scope(group, direction);
     if (scope !== undefined) scope.full = full;
+  }
+  for (const { group, direction, forgottenMs } of read.data.forgotten ?? []) {
+    model.markForgotten(group, direction, forgottenMs);
   }
   return model;
 }

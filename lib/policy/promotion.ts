@@ -2,7 +2,8 @@
  * When a learned model has seen enough to be relied on.
  *
  * Time alone proves nothing: a model is stable when it has seen enough for long enough, nothing new came for a while,
- * what it has probably not seen yet is a small share, and it was never overfull.
+ * what it has probably not seen yet is a small share, and it was never overfull. A direction in which nothing comes is
+ * stable once another one of the group is: its first traffic is to be told, and not to be learned.
  *
  * Source: I. J. Good, "The population frequencies of species and the estimation of population parameters" (1953): the
  * share of traffic that was never seen is about the share of what was seen exactly once.
@@ -81,6 +82,48 @@ export function weigh(evidence: Evidence, gate: PromotionGate, nowMs: number): L
     );
   }
   return { direction, state, reasons, sinceMs, samples, edges, routes, lastNewMs, unseenShare };
+}
+
+/** What is known of a direction in which nothing was learned. */
+export interface Silence {
+  readonly direction: Direction;
+  /** Since when nothing was: what was learned before it was forgotten with another group. 0 when nothing ever was. */
+  readonly forgottenMs: number;
+}
+
+/**
+ * Says how far silence goes: that nothing comes in one direction is evidence once the group is known by another.
+ *
+ * @param others Its directions in which something was learned.
+ * @returns `undefined` while the group as a whole has no evidence: then silence is none either.
+ */
+export function weighSilence(
+  { direction, forgottenMs }: Silence,
+  others: readonly LearningProgress[],
+  gate: PromotionGate,
+  nowMs: number,
+): LearningProgress | undefined {
+  const seen = others.filter(({ samples }) => samples > 0);
+  if (seen.length === 0) return undefined;
+  const sinceMs = Math.max(forgottenMs, Math.min(...seen.map((other) => other.sinceMs)));
+  const lastNewMs = Math.max(sinceMs, ...seen.map((other) => other.lastNewMs));
+  // A clock that was set back makes no evidence.
+  const silentMs = Math.max(0, nowMs - sinceMs);
+  const quietMs = Math.max(0, nowMs - lastNewMs);
+  const missing: string[] = [];
+  if (!others.some(({ state }) => state === "stable")) missing.push("no other direction is stable yet");
+  if (silentMs < gate.timeMs) missing.push(`silent for ${duration(silentMs)} of ${duration(gate.timeMs)}`);
+  if (quietMs < gate.quietMs) {
+    missing.push(
+      `something new of the group ${duration(quietMs)} ago; wants ${duration(gate.quietMs)} quiet`,
+    );
+  }
+  const nothing = `nothing that could be learned was seen in ${duration(silentMs)}`;
+  return {
+    ...{ direction, sinceMs, samples: 0, edges: 0, routes: 0, lastNewMs: 0, unseenShare: 1 },
+    state: missing.length > 0 ? "learning" : "stable",
+    reasons: missing.length > 0 ? missing : [nothing],
+  };
 }
 
 function missingOf(evidence: Evidence, unseenShare: number, gate: PromotionGate, nowMs: number): string[] {

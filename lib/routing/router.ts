@@ -152,16 +152,23 @@ export class Router {
   readonly #wildcard = new Map<string, PathTable>();
   readonly #all: PathTable = new Map();
   readonly #domain: string | undefined;
+  readonly #isService: (name: string) => boolean;
   /** The deepest path of any route: no longer prefix of a request is ever looked up. */
   #segmentsMax = 0;
 
   /**
    * @param routes At most `ROUTES_MAX`, each host and path once.
    * @param domain Every service S is at `S.domain`; in lower case.
+   * @param isService Which names below the domain are services: others are asked for as any other host is.
    * @throws {RouteError} A host and path are given twice, or there are too many.
    */
-  constructor(routes: Iterable<Route>, domain?: string) {
+  constructor(
+    routes: Iterable<Route>,
+    domain?: string,
+    isService: (name: string) => boolean = isServiceName,
+  ) {
     this.#domain = domain;
+    this.#isService = isService;
     let count = 0;
     for (const route of routes) {
       count += 1;
@@ -220,7 +227,7 @@ export class Router {
     const domain = this.#domain;
     if (domain === undefined || !host.endsWith(`.${domain}`)) return undefined;
     const service = host.slice(0, -domain.length - 1);
-    return isServiceName(service) ? { service, route: `*.${domain}` } : undefined;
+    return isServiceName(service) && this.#isService(service) ? { service, route: `*.${domain}` } : undefined;
   }
 
   /** The prefixes of a path that a route can have, longest first: never more than the deepest route is deep. */

@@ -17,7 +17,7 @@ export function pageLimit(limit: number): number {
 }
 
 /** Questions with one answer in an event. */
-export const EQUAL_FIELDS = ["type", "severity", "effect", "verdict", "direction"] as const;
+export const EQUAL_FIELDS = ["type", "severity", "verdict", "direction"] as const;
 /** Questions that either end may answer. */
 export const END_FIELDS = ["namespace", "image", "service"] as const;
 
@@ -29,6 +29,7 @@ export function eventMatches(event: NetwallEvent, query: EventQuery): boolean {
   return (query.sinceMs === undefined || event.time >= query.sinceMs) &&
     (query.untilMs === undefined || event.time < query.untilMs) &&
     EQUAL_FIELDS.every((field) => query[field] === undefined || event[field] === query[field]) &&
+    (query.effect === undefined || query.effect.includes(event.effect)) &&
     (query.source === undefined || of(source, query.source, "name")) &&
     (query.destination === undefined || of(destination, query.destination, "name")) &&
     END_FIELDS.every((field) => {

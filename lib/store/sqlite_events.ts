@@ -121,6 +121,8 @@ export class SqliteEvents {
     for (const name of [...EQUAL_FIELDS, "source", "destination"] as const) {
       if (query[name] !== undefined) where(`${name} = ?`, query[name]);
     }
+    const { effect } = query;
+    if (effect !== undefined) where(`effect IN (${effect.map(() => "?").join(", ")})`, ...effect);
     for (const name of END_FIELDS) {
       const value = query[name];
       if (value === undefined) continue;

@@ -53,7 +53,8 @@ export interface EventQuery {
   /** The name of the source. */
   readonly source?: string;
   readonly destination?: string;
-  readonly effect?: NetwallEvent["effect"];
+  /** Any of these; of none there is no event. */
+  readonly effect?: readonly NetwallEvent["effect"][];
   readonly verdict?: NetwallEvent["verdict"];
   readonly direction?: NetwallEvent["direction"];
   /** What either end claims to be: its hostname, the name of its container, or its id or the first 12 signs of it. */

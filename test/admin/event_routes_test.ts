@@ -79,6 +79,8 @@ describe("a list", () => {
       ["?verdict=dropped", [3]],
       ["?effect=prevent&verdict=dropped", [3]],
       ["?effect=prevent&verdict=audited", []],
+      ["?effect=alert,prevent", [5, 4, 3, 2, 1]],
+      ["?effect=prevent%2Callow,prevent", [3]],
       ["?namespace=other", [5, 4]],
       ["?severity=critical", [5]],
       ["?severity=info", []],
@@ -101,7 +103,7 @@ describe("a list", () => {
       ["?service=none", []],
     ];
     for (const [query, seqs] of cases) expect([query, await idsOf(rig, query)]).toEqual([query, seqs]);
-    expect(cases).toHaveLength(25);
+    expect(cases).toHaveLength(27);
   });
 
   test("a text is looked for through all events, in pieces, and in the files too", async () => {

@@ -360,3 +360,18 @@ test("while the firewall is off, its routes say so and the others answer", async
   expect((await app.request("/api/v1/links", { headers })).status).toBe(200);
   close();
 });
+
+test("the status tells where the gateway is entered, and nothing where nobody says it", async () => {
+  const entry = {
+    ...{ http: ["127.0.0.1:8080"], https: [], domain: "localhost", links: ["unix:/run/links.sock"] },
+    routes: [{ route: "*.example.com/api", service: "web" }],
+  };
+  for (const given of [entry, undefined]) {
+    const { options, viewer, close } = await apiRig(given && { entry: given });
+    const { adminApp } = await import("../../lib/admin/api.ts");
+    const headers = { authorization: `Bearer ${viewer}` };
+    const answer = await adminApp(options).request("/api/v1/status", { headers });
+    expect([answer.status, (await answer.json()).entry]).toEqual([200, given]);
+    close();
+  }
+});

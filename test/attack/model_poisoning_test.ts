@@ -149,7 +149,8 @@ describe("poisoning of the model", () => {
     for (let at = 0; at < 500; at += 1) {
       learner.observe(visit(`/y/${word(at)}`), "internet", "203.0.113.9", true);
     }
-    expect(learner.stable()).toEqual([{ group: WEB.id, direction: "north-south" }]);
+    const [stable] = learner.stable();
+    expect([stable?.group, stable?.direction]).toEqual([WEB.id, "north-south"]);
   });
 
   test(

@@ -100,7 +100,7 @@ server.closeAllConnections();
 await group.dispose();
 
 const startMs = performance.now();
-const page = store.events({ limit: 100, image: "no such image", effect: "alert" });
+const page = store.events({ limit: 100, image: "no such image", effect: ["alert"] });
 const stored = store.lastSeq();
 say(
   `a query that finds ${page.items.length}: ${

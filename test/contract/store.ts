@@ -154,7 +154,10 @@ function eventTests(open: () => Store): void {
     store.putEvents([{ ...event, seq: 3, count: 7, time: 2_000_000, effect: "prevent", verdict: "dropped" }]);
     expect(store.event(event.id)?.count).toBe(7);
     expect(store.events({ limit: 10 }).items.map(({ seq }) => seq)).toEqual([2, 3]);
-    expect(store.events({ limit: 10, effect: "prevent" }).items.map(({ id }) => id)).toEqual([event.id]);
+    expect(store.events({ limit: 10, effect: ["prevent"] }).items.map(({ id }) => id)).toEqual([event.id]);
+    expect(store.events({ limit: 10, effect: ["prevent", "alert"] }).items).toHaveLength(2);
+    expect(store.events({ limit: 10, effect: ["allow"] }).items).toEqual([]);
+    expect(store.events({ limit: 10, effect: [] }).items).toEqual([]);
     expect(store.events({ limit: 10, verdict: "audited" }).items).toHaveLength(1);
     expect(store.event("none")).toBeUndefined();
   });
@@ -177,12 +180,12 @@ function eventTests(open: () => Store): void {
       }
       throw new Error("It goes on for ever");
     };
-    expect(walk({ limit: 9, effect: "prevent", looksMax: 10 })).toEqual([[22], [], [3]]);
-    expect(walk({ limit: 1, effect: "prevent", looksMax: 25 }).flat()).toEqual([22, 3]);
+    expect(walk({ limit: 9, effect: ["prevent"], looksMax: 10 })).toEqual([[22], [], [3]]);
+    expect(walk({ limit: 1, effect: ["prevent"], looksMax: 25 }).flat()).toEqual([22, 3]);
     expect(walk({ limit: 9, type: "modelStable", looksMax: 7 }).flat()).toEqual([]);
     // The same where the events themselves are read, and found by half only.
-    expect(walk({ limit: 9, effect: "prevent", q: "USER-DB", looksMax: 10 })).toEqual([[22], [], [3]]);
-    expect(walk({ limit: 1, effect: "prevent", q: "user-db", looksMax: 25 }).flat()).toEqual([22, 3]);
+    expect(walk({ limit: 9, effect: ["prevent"], q: "USER-DB", looksMax: 10 })).toEqual([[22], [], [3]]);
+    expect(walk({ limit: 1, effect: ["prevent"], q: "user-db", looksMax: 25 }).flat()).toEqual([22, 3]);
     expect(walk({ limit: 9, q: "severity", looksMax: 7 })).toEqual([[], [], [], []]);
     expect(walk({ limit: 9, host: "user-db", looksMax: 25 })).toEqual([[], []]);
     const all = Array.from({ length: 25 }, (_, index) => 25 - index);
@@ -302,7 +305,7 @@ const eventArbitrary = fc.record({
 }, { requiredKeys: ["type", "severity", "effect", "verdict", "time", "message"] });
 const queryArbitrary: fc.Arbitrary<Partial<EventQuery>> = fc.record({
   type: choice("unexpectedConnection" as const, "policyRule" as const),
-  effect: choice("alert" as const, "prevent" as const),
+  effect: fc.subarray(["alert", "prevent", "allow"] as const),
   verdict: choice("audited" as const, "dropped" as const),
   direction: choice("egress" as const, "east-west" as const),
   sinceMs: fc.integer({ min: 0, max: 20 }),

@@ -86,6 +86,7 @@ export function filledScenes({ edge, event, request }: Filled): readonly Scene[]
     { name: "edge", at: ofEdge },
     { name: "block an edge", at: ofEdge, open: press("Block…") },
     { name: "workload", at: ofGroup },
+    { name: "isolate a workload", at: ofGroup, open: press("Isolate…") },
     { name: "set a mode", at: ofGroup, open: press("Set the mode…") },
     { name: "learn anew", at: ofGroup, open: press("Learn anew…") },
     { name: "event", at: ofEvent, open: unfold("As JSON") },

@@ -215,6 +215,21 @@ for (const runtime of RUNTIMES) {
         "1 east-west http shop/front-end > shop/catalogue catalogue",
         "1 north-south http internet > shop/front-end front-end",
       ]);
+      const at = (host: string, path: string): Promise<{ status: number; text: string }> =>
+        ask({ port: quiet.port, path, headers: { Host: `${host}:${quiet.port}` } });
+      // One answer in many is a fault.
+      expect((await at("catalogue.localhost", "/products")).text).toMatch(/Socks|The shelf is stuck/);
+      // What no agent serves belongs to the sample, as any other name does.
+      for (const host of ["other.localhost", "localhost", "example.com"]) {
+        const { status, text } = await at(host, "/");
+        expect([host, status, text.startsWith("You are behind the wall")]).toEqual([host, 200, true]);
+      }
+      const headers = { Authorization: `Bearer ${quiet.token}` };
+      const told = await ask({ port: quiet.adminPort, path: "/api/v1/status", headers });
+      expect((JSON.parse(told.text) as { entry: unknown }).entry).toEqual({
+        ...{ http: [`127.0.0.1:${quiet.port}`], https: [], domain: "localhost", links: [] },
+        routes: [{ route: "*", service: "front-end" }],
+      });
       expect(await quiet.process.stop("SIGINT")).toEqual({ code: 0, signal: null });
       expect(readdirSync(quiet.folder)).toEqual([]);
     }, TEST_MS_MAX);

@@ -8,6 +8,7 @@ import type { Flow } from "../../lib/policy/flow.ts";
 import { requestEnds } from "../../lib/gateway/flows.ts";
 import type { GatewayVisit } from "../../lib/gateway/flows.ts";
 import { defaultPolicy, type ModelEdge } from "../../lib/policy/document.ts";
+import { type Direction, DIRECTIONS } from "../../lib/policy/flow.ts";
 import { MemoryStore } from "../../lib/store/memory_store.ts";
 import { agentOf, FirewallRig, OPERATOR, policyOf } from "../support/firewall_rig.ts";
 
@@ -49,8 +50,9 @@ describe("the story", () => {
     expect(rig.control.promoteStable()?.version.version).toBe(2);
     const modes = rig.control.policy().document.spec.modes;
     expect(modes.map(({ image, mode, origin }) => `${image} ${mode} ${origin}`).sort()).toEqual([
-      "user alert promoted",
-      "user-db alert promoted",
+      // East-west by their models, and the two others by their silence.
+      ...Array(3).fill("user alert promoted"),
+      ...Array(3).fill("user-db alert promoted"),
     ]);
 
     const live = rig.connect(front, "user-db", db);
@@ -163,10 +165,10 @@ describe("learning", () => {
     rig.control.promoteStable();
     const spec = (): string[] =>
       rig.control.policy().document.spec.modes.map(({ image, mode }) => `${image} ${mode}`).sort();
-    expect(spec()).toEqual(["user learn", "user-db alert"]);
-    expect(rig.told.filter(({ type }) => type === "modelStable").map(({ source }) => source?.name)).toEqual([
-      "shop/user-db",
-    ]);
+    expect(spec()).toEqual(["user learn", ...Array(3).fill("user-db alert")]);
+    expect(rig.told.filter(({ type }) => type === "modelStable").map(({ source }) => source?.name)).toEqual(
+      Array(3).fill("shop/user-db"),
+    );
     expect(rig.control.relearn("shop/user-db", OPERATOR).warnings).toEqual([]);
     expect(spec()).toEqual(["user learn", "user-db learn", "user-db learn", "user-db learn"]);
     // It learns anew: what it knew is gone, and evidence moves it again.
@@ -174,7 +176,7 @@ describe("learning", () => {
     rig.connectTimes(5, user, "user-db", db);
     rig.nowMs += 2_000;
     rig.control.promoteStable();
-    expect(spec()).toEqual(["user learn", "user-db alert", "user-db learn", "user-db learn"]);
+    expect(spec()).toEqual(["user learn", ...Array(3).fill("user-db alert")]);
     rig.control.setMode("shop/user", "default", OPERATOR);
     rig.control.promoteStable();
     expect(spec()).toContain("user alert");
@@ -194,6 +196,77 @@ describe("learning", () => {
       rig.firewall.end(passage, { ok: true, inBytes: 0, outBytes: 0, status: 200 });
       expect(rig.learner.edges()).toHaveLength(isReplay ? 0 : 1);
     }
+  });
+
+  test("a direction that nothing came in goes with the others: its first stranger is told, not learned", () => {
+    const rig = new FirewallRig();
+    rig.connectTimes(5, user, "user-db", db);
+    rig.nowMs += 2_000;
+    const silent = (): string[] =>
+      rig.control.groups().find(({ id }) => id === "shop/user")!.learning.slice(1)
+        .map(({ direction, state, reasons }) => `${direction} ${state}: ${reasons.join()}`);
+    const why = "nothing that could be learned was seen in 2 seconds";
+    expect(silent()).toEqual([`north-south stable: ${why}`, `egress stable: ${why}`]);
+    rig.control.promoteStable();
+    expect(silent()).toEqual([`north-south active: ${why}`, `egress active: ${why}`]);
+    const told = rig.told.filter(({ type, direction }) => type === "modelStable" && direction === "egress");
+    expect(told.map(({ message }) => message)).toContain(`The model of shop/user (egress) is stable: ${why}`);
+
+    expect(rig.call(user, "verify.test", 443).verdict).toBe("audited");
+    expect(rig.firewall.admit(requestEnds(visit("GET", "/"), user)).judgement.verdict).toBe("audited");
+    expect(rig.learner.edges()).toHaveLength(1);
+    const { version } = rig.control.policy();
+    expect(rig.control.promoteStable()).toBeUndefined();
+    // Anew is anew in all three: silence too has to be proved again.
+    rig.control.relearn("shop/user", OPERATOR);
+    rig.nowMs += 60_000;
+    expect(rig.control.promoteStable()).toBeUndefined();
+    expect(rig.control.policy().version).toBe(version + 1);
+    expect(rig.call(user, "verify.test", 443).verdict).toBe("forwarded");
+  });
+
+  test("silence moves nothing that somebody set, and nothing of a group that is stable in no direction", () => {
+    const rig = new FirewallRig();
+    rig.control.setMode("shop/user", "learn", OPERATOR, "egress");
+    rig.connectTimes(5, user, "user-db", db);
+    rig.connectTimes(1, front, "payment", agentOf("payment", ["payment"]));
+    rig.nowMs += 60_000;
+    rig.control.promoteStable();
+    const modesOf = (image: string): string[] =>
+      Object.values(rig.control.groups().find(({ id }) => id === `shop/${image}`)!.modes)
+        .map(({ mode, origin }) => `${mode} ${origin}`);
+    expect(modesOf("user")).toEqual(["alert promoted", "alert promoted", "learn manual"]);
+    for (const image of ["front-end", "payment"]) {
+      expect(modesOf(image)).toEqual(Array(3).fill("learn default"));
+    }
+    const [, , egress] = rig.control.groups().find(({ id }) => id === "shop/user")!.learning;
+    expect(egress!.reasons[0]).toBe("stays in learn, as that was set by hand");
+    // A silent direction is not warned of when all are set.
+    expect(rig.control.setMode("shop/front-end", "prevent", OPERATOR).warnings).toHaveLength(1);
+  });
+
+  test("what was emptied as another group learns anew is not silent", () => {
+    const rig = new FirewallRig();
+    const visitUser = (): void => {
+      const passage = rig.firewall.admit(requestEnds(visit("GET", "/"), user));
+      rig.firewall.end(passage, { ok: true, inBytes: 0, outBytes: 2, status: 200 });
+    };
+    for (let time = 0; time < 5; time++) visitUser();
+    rig.nowMs += 900;
+    rig.connectTimes(5, user, "user-db", db);
+    rig.nowMs += 100;
+    rig.control.relearn("shop/user-db", OPERATOR);
+    const ofUser = (direction: Direction): string =>
+      rig.control.groups().find(({ id }) => id === "shop/user")!.modes[direction].mode;
+    rig.control.promoteStable();
+    // The group is quiet and known by its visitors; yet a call that was normal must not become an alert.
+    expect(DIRECTIONS.map(ofUser)).toEqual(["alert", "learn", "alert"]);
+    rig.learner.restore(rig.learner.snapshot());
+    rig.control.promoteStable();
+    expect(ofUser("east-west")).toBe("learn");
+    rig.nowMs += 1_000;
+    rig.control.promoteStable();
+    expect(ofUser("east-west")).toBe("alert");
   });
 
   test("what a group has forgotten comes back by a rollback, and what others learned stays all along", () => {
@@ -268,7 +341,7 @@ test("what is known is evidence for the end that still learns, when the other on
   const { modes } = rig.control.policy().document.spec;
   expect(modes.map(({ image, mode }) => `${image} ${mode}`).sort()).toEqual([
     "user prevent",
-    "user-db alert",
+    ...Array(3).fill("user-db alert"),
   ]);
   // New edges of the one that does not learn are none of the other's either.
   expect(rig.connect(user, "user-db-2", agentOf("user-db", ["user-db-2"])).verdict).toBe("dropped");

@@ -6,8 +6,10 @@
 import { expect, test } from "bun:test";
 import {
   addRule,
+  afterWords,
   type Change,
   freeId,
+  isBlocking,
   partsOf,
   removeRule,
   replaceRule,
@@ -15,6 +17,7 @@ import {
   setMode,
 } from "../../lib/page/core/change.ts";
 import { type PolicyDocument, type PolicyRule, policySchema, ruleSchema } from "../../lib/policy/document.ts";
+import type { SimulationReport } from "../../lib/policy/simulate.ts";
 import { edgeOf, edgeRecord } from "./samples.ts";
 
 function document(...ids: string[]): PolicyDocument {
@@ -148,3 +151,22 @@ test("partsOf() ends the namespace at the first slash; a network has none", () =
 function sorted(values: readonly unknown[]): string[] {
   return values.map((value) => JSON.stringify(value)).sort();
 }
+
+test("a change says how it holds for what is open", () => {
+  const changes = (to: "dropped" | "audited"): SimulationReport =>
+    ({ changes: [{ to }] }) as unknown as SimulationReport;
+  const none = { changes: [] } as unknown as SimulationReport;
+  const allowing = addRule({ ...rule("a"), effect: "allow" }, "Allow");
+  const blocking = addRule(rule("a"), "Block");
+  expect(afterWords(allowing)).toBe("It holds from the next connection on; what is open goes on.");
+  expect([blocking, removeRule(rule("a"), 0, "Remove"), {}].map(afterWords)).toEqual(["", "", ""]);
+  expect([blocking, setMode("shop/a", "prevent")].map((each) => isBlocking(each, none))).toEqual([
+    true,
+    true,
+  ]);
+  expect([allowing, setMode("shop/a", "alert"), {}].map((each) => isBlocking(each, none)))
+    .toEqual([false, false, false]);
+  // Whatever it is for: traffic that is known would be refused.
+  expect([allowing, {}].map((each) => isBlocking(each, changes("dropped")))).toEqual([true, true]);
+  expect(isBlocking({}, changes("audited"))).toBe(false);
+});

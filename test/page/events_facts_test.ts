@@ -92,6 +92,8 @@ test("sectionsOf() has a filter for each value that finds others like it, as it 
   expect(filters.filter(({ name }) => name === "host").map(({ value }) => value)).toEqual([
     ...["web-1", "0123456789abcdef", "node-7", "node-8"],
   ]);
+  const agents = sections.flatMap(({ facts }) => facts.flatMap(({ agent }) => agent ?? []));
+  expect(agents).toEqual(["front-end-1", "user-1"]);
   const { http: _http, source: _source, destination: _to, deviation: _deviation, ...bare } = eventOf();
   expect(sectionsOf(bare as NetwallEvent).map(({ title }) => title)).toEqual(["What", "Rule"]);
 });

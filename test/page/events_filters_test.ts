@@ -29,6 +29,8 @@ test("parseFilters() takes what it knows, and nothing else, from an address", ()
   expect(parseFilters(new URLSearchParams("since=2026-01-31T12:00:00Z&until=99"))).toEqual({
     ...{ since: "1769860800000", until: "99" },
   });
+  expect(parseFilters(new URLSearchParams("effect=alert,prevent"))).toEqual({ effect: "alert,prevent" });
+  expect(parseFilters(new URLSearchParams("effect=alert,"))).toEqual({});
   expect(parseFilters(new URLSearchParams("since=-1&until=x&last=constructor"))).toEqual({});
   expect(parseFilters(new URLSearchParams("since=999999999999999"))).toEqual({});
 });
@@ -37,7 +39,7 @@ test("whatever an address says, the API takes the query that is made of it", () 
   const names = [...Object.keys(cleared()), "event", "edge"];
   const some = fc.oneof(
     fc.string({ maxLength: 2_000 }),
-    fc.constantFrom("prevent", "info", "1h", "7", "egress", "rateLimit"),
+    fc.constantFrom("prevent", "alert,prevent", "info", "1h", "7", "egress", "rateLimit"),
   );
   fc.assert(fc.property(fc.dictionary(fc.constantFrom(...names), some), (params) => {
     apiQuery(parseFilters(new URLSearchParams(params)));
@@ -69,7 +71,7 @@ const event: fc.Arbitrary<NetwallEvent> = fc.record({
   time: fc.integer({ min: NOW_MS - 4_000_000, max: NOW_MS }),
   type: fc.constantFrom("rateLimit", "policyRule"),
   severity: fc.constantFrom("info", "critical"),
-  effect: fc.constantFrom("alert", "prevent"),
+  effect: fc.constantFrom("alert", "prevent", "allow"),
   verdict: fc.constantFrom("audited", "dropped"),
   direction: fc.constantFrom("egress", "east-west"),
   message: fc.constantFrom("Web asked", "ß and ẞ", "İ"),
@@ -96,7 +98,7 @@ const chosen = fc.dictionary(
     "last",
     "until",
   ),
-  fc.constantFrom(...TEXTS, "rateLimit", "critical", "alert", "1h", "9000000", "İ", "i"),
+  fc.constantFrom(...TEXTS, "rateLimit", "critical", "alert", "alert,prevent", "1h", "9000000", "İ", "i"),
   { maxKeys: 3 },
 );
 
@@ -121,6 +123,9 @@ test("chipsOf() names each filter, with what would turn the text around made vis
     { name: "q", words: "Text", value: "a\\u202eb" },
     { name: "last", words: "Time", value: "last 15 minutes" },
     { name: "effect", words: "Effect", value: "prevent" },
+  ]);
+  expect(chipsOf({ effect: "alert,prevent" })).toEqual([
+    { name: "effect", words: "Effect", value: "alert or prevent" },
   ]);
   expect(chipsOf({})).toEqual([]);
 });

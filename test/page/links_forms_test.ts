@@ -14,7 +14,6 @@ import { ApiError } from "../../lib/page/core/api.ts";
 import {
   type AgentPlan,
   blocksOf,
-  firstCall,
   freeName,
   gatewayFault,
   gatewayNote,
@@ -230,14 +229,11 @@ describe("the lines of an agent", () => {
     expect(cases).toBe(5);
   });
 
-  test("firstCall() is a request to the gateway, or the option of a raw service", () => {
-    expect(firstCall(PLAN).text).toBe("curl https://edge.example.com/");
-    expect(firstCall({ ...PLAN, gateway: "ws://127.0.0.1:8080/deep" }).text).toBe(
-      "curl http://127.0.0.1:8080/",
-    );
-    expect(firstCall({ ...PLAN, gateway: "unix:/run/g.sock" }).text).toBe("curl http://localhost:8080/");
-    expect(firstCall({ ...PLAN, target: "tcp://127.0.0.1:5432" }).text).toBe("--tcp=0.0.0.0:5432=web");
-    expect(firstCall({ ...PLAN, target: "unix+tcp:/run/x" }).text).toBe("--tcp=0.0.0.0:PORT=web");
+  test("isRaw() tells raw targets from those of requests", () => {
     expect(["tcp://x:1", "tls://x:1", "unix+tcp:/x", "http://x", "unix:/x"].filter(isRaw)).toHaveLength(3);
+  });
+
+  test("the first way is one that works without a registry", () => {
+    expect([WAYS[0], WAYS.at(-1)]).toEqual(["source", "bunx"]);
   });
 });

@@ -14,7 +14,9 @@ describe("factsOf()", () => {
   test("tells the strictest mode, and each when they differ", () => {
     const facts = factsOf(ID, group(ID, { modes: modes("learn", "prevent", "alert") }), [link(ID)]);
     expect([facts.mode, facts.isMixed]).toEqual(["prevent", true]);
-    expect(facts.words).toContain("learn for north-south, prevent for east-west, alert for egress");
+    expect(facts.words).toContain(
+      "modes differ, the strictest is prevent: learn for north-south, prevent for east-west, alert for egress\n",
+    );
     const same = factsOf(ID, group(ID, { modes: modes("alert") }), [link(ID)]);
     expect([same.mode, same.isMixed]).toEqual(["alert", false]);
     expect(same.words).toContain("mode alert\n");
@@ -106,12 +108,12 @@ describe("lineWords()", () => {
       droppedCount: 3,
       failedCount: 1,
     });
-    const line = lineOf({ record, from: "a", to: "b", state: "blocked" }, 0);
+    const line = lineOf({ record, from: "a", to: "b", state: "blocked", alerts: 0 }, 0);
     const words = lineWords(line, "shop/api", "2001:db8::1");
     expect(words).toContain("shop/api to 2001:db8::1: [2001:db8::1]:443");
     expect(words).toContain("blocked: ");
     expect(words).toContain("egress, 3 requests and connections, 3 dropped, 1 failed, 30 B");
-    const one = lineOf({ record: edge(), from: "a", to: "b", state: "learned" }, 0);
+    const one = lineOf({ record: edge(), from: "a", to: "b", state: "learned", alerts: 0 }, 0);
     expect(lineWords(one, "internet", "shop/web")).toContain("north-south, 1 request or connection, 30 B");
   });
 });

@@ -92,7 +92,16 @@ describe("Pulses", () => {
   const lines = (...counts: readonly (readonly [string, number, Partial<MapLine>?])[]): MapLine[] =>
     counts.map(([id, count, more]) => ({
       ...{ id, from: "a", to: "b", direction: "east-west", state: "learned", edges: [id], isMerged: false },
-      ...{ label: "", count, droppedCount: 0, failedCount: 0, bytes: 0, lastSeenMs: NOW_MS, rate: 0 },
+      ...{
+        label: "",
+        count,
+        droppedCount: 0,
+        failedCount: 0,
+        bytes: 0,
+        lastSeenMs: NOW_MS,
+        rate: 0,
+        alerts: 0,
+      },
       ...more,
     }));
 

@@ -253,21 +253,38 @@ describe("Learner.stable()", () => {
     expect(learner.progress().get(FRONT.id)?.map(({ reasons }) => reasons)).toEqual([
       ["19 of 20 requests"],
       ["19 of 20 requests"],
+      ["no other direction is stable yet"],
     ]);
     feed(1);
-    const found = learner.stable().map(({ group, direction }) => `${group} ${direction}`).sort();
-    // A call between containers counts for both of its ends.
-    expect(found).toEqual([
-      "shop/acme/front-end east-west",
-      "shop/acme/front-end north-south",
-      "shop/acme/user east-west",
-    ]);
+    const found = (): string[] =>
+      learner.stable().map(({ group, direction }) => `${group} ${direction}`).sort();
+    const ofUser = ["shop/acme/user east-west", "shop/acme/user egress", "shop/acme/user north-south"];
+    // A call between containers counts for both of its ends, and what nothing came in goes with the others.
+    const all = [
+      ...["shop/acme/front-end east-west", "shop/acme/front-end egress", "shop/acme/front-end north-south"],
+      ...ofUser,
+    ];
+    expect(found()).toEqual(all);
+    // Something new in one direction: the group is not quiet, so its silence does not count.
     learner.observe(visit("/new"), "internet", "192.0.2.7", true);
-    expect(learner.stable().map(({ direction }) => direction)).toEqual(["east-west", "east-west"]);
+    expect(found()).toEqual(["shop/acme/front-end east-west", ...ofUser]);
     clock.nowMs += DAY_MS;
-    expect(learner.stable()).toHaveLength(3);
+    expect(found()).toEqual(all);
     learner.relearn(USER.id);
-    expect(learner.stable()).toEqual([{ group: FRONT.id, direction: "north-south" }]);
+    expect(found()).toEqual(["shop/acme/front-end egress", "shop/acme/front-end north-south"]);
+  });
+
+  test("a direction is not silent when an edge of it was written by hand, or the model has no room", () => {
+    const clock = new Clock();
+    const learner = learnerOf(clock, { requests: 1 });
+    const edgesMax = learnerOf(clock, { requests: 1, edgesMax: 1 });
+    for (const each of [learner, edgesMax]) {
+      for (let at = 0; at < 9; at += 1) each.observe(visit("/"), "internet", "192.0.2.7", true);
+    }
+    learner.learn(exit(FRONT, "a.example"), FRONT.id, "manual");
+    clock.nowMs += DAY_MS;
+    expect(learner.stable().map(({ direction }) => direction)).toEqual(["north-south", "east-west"]);
+    expect(edgesMax.stable().map(({ direction }) => direction)).toEqual(["north-south"]);
   });
 
   test("what was seen once keeps it from being stable", () => {
@@ -278,8 +295,13 @@ describe("Learner.stable()", () => {
     learner.observe(visit("/twice"), "internet", "192.0.2.7", true);
     clock.nowMs += DAY_MS;
     expect(learner.progress().get(FRONT.id)?.[0]).toMatchObject({ state: "learning", unseenShare: 2 / 11 });
+    expect(learner.stable()).toEqual([]);
     learner.observe(visit("/once"), "internet", "192.0.2.7", true);
-    expect(learner.stable()).toHaveLength(1);
+    expect(learner.stable().map(({ direction }) => direction)).toEqual([
+      "north-south",
+      "east-west",
+      "egress",
+    ]);
   });
 });
 

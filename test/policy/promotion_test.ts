@@ -4,7 +4,13 @@
  * @module
  */
 import { describe, expect, test } from "bun:test";
-import { type Evidence, type PromotionGate, weigh } from "../../lib/policy/promotion.ts";
+import {
+  type Evidence,
+  type LearningProgress,
+  type PromotionGate,
+  weigh,
+  weighSilence,
+} from "../../lib/policy/promotion.ts";
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = 1_700_000_000_000;
@@ -88,5 +94,58 @@ describe("weigh()", () => {
     expect(weigh({ ...ENOUGH, refused: 7 }, GATE, NOW_MS).reasons.at(-1)).toMatch(
       /^7 successful requests were not learned/,
     );
+  });
+});
+
+describe("weighSilence()", () => {
+  const STABLE = weigh(ENOUGH, GATE, NOW_MS);
+  const SILENT = { direction: "egress", forgottenMs: 0 } as const;
+  const of = (others: readonly LearningProgress[], forgottenMs = 0, gate = GATE) =>
+    weighSilence({ ...SILENT, forgottenMs }, others, gate, NOW_MS);
+
+  test("silence beside a stable direction is stable, and says for how long nothing came", () => {
+    expect(of([STABLE])).toEqual({
+      ...{ direction: "egress", state: "stable", sinceMs: ENOUGH.sinceMs, samples: 0, edges: 0, routes: 0 },
+      ...{ lastNewMs: 0, unseenShare: 1 },
+      reasons: ["nothing that could be learned was seen in 25 hours"],
+    });
+  });
+
+  const noisy = weigh({ ...ENOUGH, direction: "east-west", lastNewMs: NOW_MS - 180_000 }, GATE, NOW_MS);
+  const WANTS: readonly (readonly [string, LearningProgress[], number, PromotionGate, string])[] = [
+    ["a stable direction", [{ ...STABLE, state: "learning" }], 0, GATE, "no other direction is stable yet"],
+    [
+      "one that is not overfull",
+      [{ ...STABLE, state: "saturated" }],
+      0,
+      GATE,
+      "no other direction is stable yet",
+    ],
+    ["time", [STABLE], 0, { ...GATE, timeMs: 26 * HOUR_MS }, "silent for 25 hours of 26 hours"],
+    [
+      "quiet of all directions",
+      [STABLE, noisy],
+      0,
+      GATE,
+      "something new of the group 3 minutes ago; wants 1 day quiet",
+    ],
+    [
+      "time since it was emptied",
+      [STABLE],
+      NOW_MS - 2 * HOUR_MS,
+      GATE,
+      "something new of the group 2 hours ago; wants 1 day quiet",
+    ],
+  ];
+  for (const [what, others, forgottenMs, gate, reason] of WANTS) {
+    test(`without ${what} it is learning`, () => {
+      expect(of(others, forgottenMs, gate)).toMatchObject({ state: "learning", reasons: [reason] });
+    });
+  }
+
+  test("a group without evidence has no silence, and a clock that was set back makes none", () => {
+    expect(of([])).toBeUndefined();
+    expect(of([weigh({ ...ENOUGH, samples: 0, sinceMs: 0 }, GATE, NOW_MS)])).toBeUndefined();
+    expect(weighSilence(SILENT, [STABLE], GATE, ENOUGH.sinceMs - 1)?.state).toBe("learning");
   });
 });

@@ -136,6 +136,26 @@ describe("Router.match()", () => {
     }
   });
 
+  test("asks which names below the domain are services, where it is told how", () => {
+    const asked: string[] = [];
+    const router = new Router(
+      [parseRoute("taken.localhost=mine"), parseRoute("*=rest")],
+      "localhost",
+      (name) => asked.push(name) > 0 && name === "shop",
+    );
+    const cases: [string, string, string][] = [
+      ["shop.localhost", "shop", "*.localhost"],
+      ["other.localhost", "rest", "*"],
+      ["taken.localhost", "mine", "taken.localhost"],
+      ["localhost", "rest", "*"],
+      ["a.shop.localhost", "rest", "*"],
+    ];
+    for (const [host, service, route] of cases) expect(router.match(host, "/")).toEqual({ service, route });
+    // What is no name of a service is never asked about.
+    expect(asked).toEqual(["shop", "other"]);
+    expect(new Router([], "localhost", () => false).match("shop.localhost", "/")).toBeUndefined();
+  });
+
   test("finds nothing without routes, or for a host over the limit", () => {
     expect(new Router([]).match("example.com", "/")).toBeUndefined();
     const router = routerOf(["*=rest"]);

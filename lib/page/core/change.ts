@@ -5,13 +5,25 @@
  *
  * @module
  */
-import type { Direction, EdgeRecord, Mode, PolicyDocument, PolicyMode, PolicyRule } from "./types.ts";
+import type {
+  Direction,
+  EdgeRecord,
+  Mode,
+  PolicyDocument,
+  PolicyMode,
+  PolicyRule,
+  SimulationReport,
+} from "./types.ts";
 
 export interface Change {
   /** Such as `Allow user → user-db`. */
   readonly title: string;
   /** For the list of versions. */
   readonly comment: string;
+  /** What it does, told before it is made. */
+  readonly words?: string;
+  /** What it is for, where that is one thing: what to say of streams that are open depends on it. */
+  readonly effect?: PolicyRule["effect"];
   make(document: PolicyDocument): PolicyDocument;
   /** Takes it back, also when others have changed the policy since. */
   unmake(document: PolicyDocument): PolicyDocument;
@@ -25,6 +37,7 @@ export function addRule(rule: PolicyRule, title: string): Change {
   return {
     title,
     comment: title,
+    effect: rule.effect,
     make: (document) => withRules(document, [rule, ...document.spec.rules]),
     unmake: (document) => withRules(document, document.spec.rules.filter(({ id }) => id !== rule.id)),
   };
@@ -99,12 +112,23 @@ export function setMode(group: string, mode: Mode | "default", direction?: Direc
   return {
     title,
     comment: title,
+    ...(mode === "prevent" ? { effect: mode } : {}),
     make(document): PolicyDocument {
       before = document.spec.modes.filter(isOwn);
       return put(document, made);
     },
     unmake: (document) => put(document, before),
   };
+}
+
+/** What to know of a change that was made: how it holds for what is open. Empty when nothing is to be said. */
+export function afterWords({ effect }: Pick<Change, "effect">): string {
+  return effect === "allow" ? "It holds from the next connection on; what is open goes on." : "";
+}
+
+/** Whether a change refuses what passes now: it is made for that, or would have done it to traffic that is known. */
+export function isBlocking({ effect }: Pick<Change, "effect">, { changes }: SimulationReport): boolean {
+  return effect === "prevent" || changes.some(({ to }) => to === "dropped");
 }
 
 /** A name for a rule that no other has, from words. */

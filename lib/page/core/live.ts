@@ -7,6 +7,7 @@
  */
 import { batch } from "@preact/signals";
 import { ApiError, ask, messageOf, respond } from "./api.ts";
+import { goneAfter } from "./gone.ts";
 import { Rates } from "./rates.ts";
 import { noteCaller } from "./session.ts";
 import { SseReader } from "./sse.ts";
@@ -16,6 +17,7 @@ import {
   EVENTS_KEPT_MAX,
   fault,
   forget,
+  goneLinks,
   groups,
   isLoaded,
   links,
@@ -112,6 +114,7 @@ export class Live {
       status.value = nextStatus;
       // A list that is as it was is left as it is: nothing is drawn anew for it.
       if (JSON.stringify(nextGroups.items) !== JSON.stringify(groups.peek())) groups.value = nextGroups.items;
+      goneLinks.value = goneAfter(goneLinks.peek(), links.peek(), nextLinks.links, Date.now());
       links.value = nextLinks.links;
       policyVersion.value = nextStatus.firewall?.policyVersion ?? 0;
       fault.value = "";

@@ -6,6 +6,7 @@
  * @module
  */
 import { computed, signal } from "@preact/signals";
+import type { GoneLink } from "./gone.ts";
 import type { EdgeRecord, GroupView, Link, NetwallEvent, Status } from "./types.ts";
 
 /** Events that are kept in the page, the newest; older ones are read from the API. */
@@ -14,6 +15,8 @@ export const EVENTS_KEPT_MAX = 1_000;
 export const status = signal<Status | undefined>(undefined);
 export const groups = signal<readonly GroupView[]>([]);
 export const links = signal<readonly Link[]>([]);
+/** Agents that were linked since the page was opened, and are not any more. */
+export const goneLinks = signal<readonly GoneLink[]>([]);
 /** By id. A new map for each change. */
 export const edges = signal<ReadonlyMap<string, EdgeRecord>>(new Map());
 /** Requests and connections per second of each edge that moved lately. */
@@ -44,6 +47,7 @@ export function forget(): void {
   status.value = undefined;
   groups.value = [];
   links.value = [];
+  goneLinks.value = [];
   edges.value = new Map();
   rates.value = new Map();
   events.value = new Map();

@@ -20,6 +20,7 @@ export type { PolicyVersion } from "../../store/store.ts";
 
 export type Link = z.output<typeof linkSchema>;
 export type Status = z.output<typeof statusSchema>;
+export type Entry = NonNullable<Status["entry"]>;
 export type Token = z.output<typeof tokenSchema>;
 export type Applied = z.output<typeof appliedSchema>;
 export type VersionSummary = Omit<PolicyVersion, "document">;

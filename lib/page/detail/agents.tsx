@@ -9,6 +9,7 @@ import { nowMs } from "../core/state.ts";
 import type { Link } from "../core/types.ts";
 import { visible } from "../core/visible.ts";
 import { Badge } from "../ui/badge.tsx";
+import { ViewLink } from "../ui/link.tsx";
 
 const SHOWN_MAX = 20;
 
@@ -35,7 +36,10 @@ function Agent({ link }: { readonly link: Link }): JSX.Element {
   return (
     <li>
       <p>
-        <b>{visible(agent)}</b> <Badge word={wall.state} label={`wall ${wall.state}`} />
+        <ViewLink view="links" params={{ open: agent }} title="Show this agent under Links">
+          <b>{visible(agent)}</b>
+        </ViewLink>{" "}
+        <Badge word={wall.state} label={`wall ${wall.state}`} />
         {leaving && <Badge word="warning" label="leaving" />}
       </p>
       <p class="muted">

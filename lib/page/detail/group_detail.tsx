@@ -15,6 +15,7 @@ import { edgesOfGroup } from "./edge_facts.ts";
 import { EdgeList } from "./edge_list.tsx";
 import { Agents } from "./agents.tsx";
 import { Fact } from "./fact.tsx";
+import { IsolationButtons } from "./isolation_buttons.tsx";
 import { LatestEvents } from "./latest_events.tsx";
 import { Learning } from "./learning.tsx";
 import { Modes } from "./modes.tsx";
@@ -38,6 +39,7 @@ export function GroupDetail(
   return (
     <SidePanel title={visible(parts?.image ?? id)} onClose={onClose}>
       <GroupFacts id={id} group={group} />
+      {parts && <IsolationButtons id={id} links={links} />}
       <Modes id={id} group={group} />
       {group && <Learning group={group} />}
       <Agents links={links} />

@@ -1,7 +1,8 @@
 /**
  * Where a group that is watched in one direction still takes for normal whatever comes in another.
  *
- * A direction without traffic is never found stable by itself, so it learns on: its first stranger would be learned.
+ * A direction without traffic learns on until the whole group has been quiet for long enough, and for ever when its mode
+ * was set to learn by hand: until then its first stranger is learned.
  *
  * @module
  */

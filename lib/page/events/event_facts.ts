@@ -15,6 +15,8 @@ export interface EventFact {
   readonly value: string;
   /** As it is compared; without one there is no filter. */
   readonly filter?: { readonly name: FilterName; readonly value: string };
+  /** The agent that it names, which is found under Links. */
+  readonly agent?: string;
 }
 
 export interface FactSection {
@@ -83,7 +85,7 @@ function endOf(end: EventEnd | undefined, name: "source" | "destination"): Event
     ...fact("Service", end.service, "service"),
     ...fact("Namespace", end.namespace, "namespace"),
     ...fact("Image", end.image, "image"),
-    ...fact("Agent", end.agent),
+    ...fact("Agent", end.agent).map((each) => ({ ...each, agent: end.agent! })),
     ...fact(end.kind === "workload" ? "Port (claimed)" : "Port", end.kind === "host" ? undefined : end.port),
     ...fact("Container (claimed)", end.claimedContainerName, "host"),
     ...fact("Container id (claimed)", end.claimedContainerId, "host"),

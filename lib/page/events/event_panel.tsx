@@ -80,10 +80,16 @@ function Whole({ event }: { readonly event: NetwallEvent }): JSX.Element {
   );
 }
 
-function OneFact({ fact: { words, value, filter } }: { readonly fact: EventFact }): JSX.Element {
+function OneFact({ fact: { words, value, filter, agent } }: { readonly fact: EventFact }): JSX.Element {
   return (
     <Fact words={words}>
-      <span>{value}</span>
+      {agent === undefined
+        ? <span>{value}</span>
+        : (
+          <ViewLink view="links" params={{ open: agent }} title="Show this agent under Links">
+            {value}
+          </ViewLink>
+        )}
       {filter && (
         <button
           type="button"

@@ -19,7 +19,7 @@ export const LAST_MS: Readonly<Record<string, number>> = {
 /** Filters with few values, and these values. */
 export const CHOICES = {
   severity: ["info", "warning", "critical"],
-  effect: ["allow", "alert", "prevent"],
+  effect: ["alert,prevent", "allow", "alert", "prevent"],
   verdict: ["forwarded", "audited", "dropped"],
   direction: ["north-south", "east-west", "egress"],
   type: Object.keys(TYPE_WORDS),
@@ -117,6 +117,7 @@ export function valueText(name: FilterName, value: string): string {
   }
   if (name === "since" || name === "until") return new Date(Number(value)).toISOString();
   if (name === "type") return TYPE_WORDS[value as NetwallEvent["type"]];
+  if (name === "effect") return value.replace(",", " or ");
   return visible(value);
 }
 

@@ -17,9 +17,10 @@ export function matches(event: NetwallEvent, filters: EventFilters, nowMs: numbe
   const { last, since, until, q, host, image, source, destination } = filters;
   const fromMs = last === undefined ? Number(since ?? 0) : nowMs - LAST_MS[last]!;
   if (event.time < fromMs || (until !== undefined && event.time >= Number(until))) return false;
-  for (const name of ["type", "severity", "effect", "verdict", "direction"] as const) {
+  for (const name of ["type", "severity", "verdict", "direction"] as const) {
     if (filters[name] !== undefined && event[name] !== filters[name]) return false;
   }
+  if (filters.effect !== undefined && !filters.effect.split(",").includes(event.effect)) return false;
   const ends = [event.source, event.destination];
   const isAny = (test: (end: EventEnd) => boolean): boolean =>
     ends.some((end) => end !== undefined && test(end));

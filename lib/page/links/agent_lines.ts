@@ -7,7 +7,8 @@
  * @module
  */
 
-export const WAYS = ["bunx", "source", "executable", "docker", "compose", "kubernetes"] as const;
+/** The first is shown first. */
+export const WAYS = ["source", "executable", "docker", "compose", "kubernetes", "bunx"] as const;
 export type Way = (typeof WAYS)[number];
 
 /** The ways that start it in a shell of the machine itself. */
@@ -174,21 +175,6 @@ function kubernetes(name: string, args: readonly string[], token: string): Block
       ].join("\n"),
     },
   ];
-}
-
-/** How somebody tries a service that is linked now. */
-export function firstCall({ gateway, service, target }: Omit<AgentPlan, "token">): Block {
-  if (isRaw(target)) {
-    const port = URL.canParse(target) ? new URL(target).port : "";
-    return {
-      title: "A raw service gets a port of the gateway, by this option; then connect to that",
-      text: `--tcp=0.0.0.0:${port === "" ? "PORT" : port}=${service}`,
-    };
-  }
-  const base = gateway.startsWith("unix:")
-    ? `http://localhost:${PUBLIC_PORT}`
-    : gateway.replace(/^ws/, "http");
-  return { title: "Send it a request", text: `curl ${shellWord(new URL("/", base).href)}` };
 }
 
 /** A word for any shell of Unix. */

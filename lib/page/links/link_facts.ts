@@ -6,6 +6,7 @@
  * @module
  */
 import { plural } from "../core/format.ts";
+import type { GoneLink } from "../core/gone.ts";
 import type { Link } from "../core/types.ts";
 import { visible } from "../core/visible.ts";
 
@@ -50,6 +51,12 @@ export function selectLinks(links: readonly Link[], { text, wall }: LinkFilter):
     .sort((a, b) => compare(a.agent, b.agent) || compare(a.since, b.since) || compare(a.peer, b.peer));
 }
 
+/** Those that are gone and that a filter leaves, the last that went first: nobody knows of a wall any more. */
+export function selectGone(gone: readonly GoneLink[], { text, wall }: LinkFilter): GoneLink[] {
+  const wanted = text.trim().toLowerCase();
+  return wall === undefined ? gone.filter(({ link }) => textOf(link).includes(wanted)) : [];
+}
+
 /** Such as `3 agents, 4 services, 1 wall broken`. */
 export function summaryOf(links: readonly Link[]): string {
   const agents = new Set(links.map(({ agent }) => agent)).size;
@@ -82,6 +89,39 @@ export function claimsOf({ claimed }: Link): Claim[] {
     label: Object.hasOwn(CLAIM_LABELS, name) ? CLAIM_LABELS[name]! : visible(name),
     value: visible(claimed[name]!),
   }));
+}
+
+/**
+ * What becomes of an agent that is to be added, beside those that are linked; empty when nothing is there of it.
+ *
+ * @param agent Its name, its service, and whether that is to take raw connections.
+ */
+export function joinWords(
+  links: readonly Link[],
+  agent: { readonly name: string; readonly service: string; readonly isRaw: boolean },
+): { readonly text: string; readonly isRefused: boolean } {
+  const { name, service, isRaw } = agent;
+  const serving = links.filter(({ services }) => services.includes(service));
+  if (serving.some(({ tcp }) => tcp.includes(service) !== isRaw)) {
+    const [now, then] = isRaw ? ["HTTP", "raw connections"] : ["raw connections", "HTTP"];
+    return {
+      text:
+        `${service} is served as ${now}: an agent that serves it as ${then} is refused. Take another name.`,
+      isRefused: true,
+    };
+  }
+  const others = [...new Set(serving.map((link) => link.agent))].filter((other) => other !== name).sort();
+  const by = others.length > 2 ? plural(others.length, "agent") : others.join(" and ");
+  const texts = [
+    ...(serving.length === 0 ? [] : [
+      `It joins ${service}${by === "" ? "" : `, which ${by} serve${others.length > 1 ? "" : "s"}`}: ` +
+      `${isRaw ? "connections" : "requests"} are shared between them.`,
+    ]),
+    ...(links.every(({ agent }) => agent !== name) ? [] : [
+      `An agent ${name} is linked already: events and this page will not tell the two apart.`,
+    ]),
+  ];
+  return { text: texts.join(" "), isRefused: false };
 }
 
 /** The shortest thing that tells a container: its name, else its id, else its host. */

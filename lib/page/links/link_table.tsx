@@ -4,23 +4,33 @@
  * @module
  */
 import type { ComponentChildren, JSX } from "preact";
-import { useId, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ago, duration, moment, plural } from "../core/format.ts";
+import type { GoneLink } from "../core/gone.ts";
 import { place, setParams } from "../core/router.ts";
 import { nowMs, status } from "../core/state.ts";
 import type { Link } from "../core/types.ts";
 import { Badge } from "../ui/badge.tsx";
 import { ViewLink } from "../ui/link.tsx";
+import { GoneRow } from "./gone_row.tsx";
 import { callsOf, claimsOf, containerText, differencesOf, linkKey, wallWords } from "./link_facts.ts";
+import { TokenLink } from "./token_link.tsx";
 
 /** Rows that are drawn until more are asked for. */
 const ROWS_STEP = 200;
 
-export function LinkTable(
-  { links, all }: { readonly links: readonly Link[]; readonly all: number },
-): JSX.Element {
-  const [rows, setRows] = useState(ROWS_STEP);
+export interface LinkTableProps {
+  readonly links: readonly Link[];
+  readonly gone: readonly GoneLink[];
+  /** Links there are, shown or not. */
+  readonly all: number;
+}
+
+export function LinkTable({ links, gone, all }: LinkTableProps): JSX.Element {
+  const [asked, setRows] = useState(ROWS_STEP);
   const open = place.value.params.get("open");
+  // The one that is asked for is shown, however far down it stands.
+  const rows = Math.max(asked, links.findIndex(({ agent }) => agent === open) + 1);
   return (
     <>
       <div class="table-frame">
@@ -44,6 +54,9 @@ export function LinkTable(
             {links.slice(0, rows).map((link) => (
               <LinkRow key={linkKey(link)} link={link} isOpen={open === link.agent} />
             ))}
+            {gone.map((one) => (
+              <GoneRow key={`gone ${one.link.agent}`} gone={one} isOpen={open === one.link.agent} />
+            ))}
           </tbody>
         </table>
       </div>
@@ -60,9 +73,14 @@ function LinkRow({ link, isOpen }: { readonly link: Link; readonly isOpen: boole
   const id = useId();
   const { agent, services, group, since, roundTripMs, streams, wall, leaving } = link;
   const sinceMs = Date.parse(since);
+  const row = useRef<HTMLTableRowElement>(null);
+  useEffect(() => {
+    // Whoever came by a link to it has to see it.
+    if (isOpen) row.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <>
-      <tr class={isOpen ? "chosen" : ""}>
+      <tr ref={row} class={isOpen ? "chosen" : ""}>
         <th scope="row">
           <button
             type="button"
@@ -79,7 +97,9 @@ function LinkRow({ link, isOpen }: { readonly link: Link; readonly isOpen: boole
           {differencesOf(link).length > 0 && <Badge word="warning" label="claims differ" />}
         </th>
         <td class="long">{services.join(", ") || "–"}</td>
-        <td class="minor long">{group}</td>
+        <td class="minor long">
+          <ViewLink view="map" params={{ group }}>{group}</ViewLink>
+        </td>
         <td class="minor long">{containerText(link) || "–"}</td>
         <td class="minor" title={moment(sinceMs)}>{ago(sinceMs, nowMs.value)}</td>
         <td class="minor number">{duration(roundTripMs)}</td>
@@ -111,7 +131,9 @@ function Details({ link }: { readonly link: Link }): JSX.Element {
       <section aria-label={`What the token of ${agent} says`}>
         <h2>Enrolled, by its token</h2>
         <dl>
-          <Fact name="Agent">{agent}</Fact>
+          <Fact name="Agent">
+            {agent} <TokenLink agent={agent} />
+          </Fact>
           <Fact name="Group">
             <ViewLink view="map" params={{ group }}>{group}</ViewLink>
           </Fact>

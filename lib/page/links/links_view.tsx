@@ -6,14 +6,18 @@
 import type { JSX } from "preact";
 import { place, setParams } from "../core/router.ts";
 import { isOperator } from "../core/session.ts";
-import { links, status } from "../core/state.ts";
+import { goneLinks, links, status } from "../core/state.ts";
+import { visible } from "../core/visible.ts";
 import { Empty } from "../ui/empty.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { ViewLink } from "../ui/link.tsx";
-import { brokenText, selectLinks, summaryOf, WALL_STATES, type WallState } from "./link_facts.ts";
+import { brokenText, selectGone, selectLinks, summaryOf, WALL_STATES, type WallState } from "./link_facts.ts";
 import { LinkTable } from "./link_table.tsx";
 import { TokensView } from "./tokens_view.tsx";
 import { Wizard } from "./wizard.tsx";
+
+/** Longer than any name of an agent. */
+const AGENT_CHARS_MAX = 256;
 
 export function LinksView(): JSX.Element {
   const { params } = place.value;
@@ -53,17 +57,20 @@ function Agents(): JSX.Element {
   const { params } = place.value;
   const all = links.value;
   if (status.value === undefined) return <p aria-busy="true">Reading who is linked…</p>;
-  if (all.length === 0) return <NoAgents />;
+  const isGone = goneLinks.value.length > 0;
+  if (all.length === 0 && !isGone) return <NoAgents />;
   const text = params.get("q") ?? "";
   const wall = WALL_STATES.find((state) => state === params.get("wall"));
   const shown = selectLinks(all, { text, wall });
+  const gone = selectGone(goneLinks.value, { text, wall });
   const broken = brokenText(all);
   return (
     <>
       <p class="summary">{summaryOf(all)}</p>
       {broken !== "" && <p class="warning">{broken}</p>}
       <LinkBar text={text} wall={wall} />
-      {shown.length === 0
+      <NotLinked />
+      {shown.length === 0 && gone.length === 0
         ? (
           <Empty title="No agent is like that">
             <button type="button" onClick={() => setParams({ q: undefined, wall: undefined }, "push")}>
@@ -71,8 +78,21 @@ function Agents(): JSX.Element {
             </button>
           </Empty>
         )
-        : <LinkTable links={shown} all={all.length} />}
+        : <LinkTable links={shown} gone={gone} all={all.length} />}
     </>
+  );
+}
+
+/** Whoever followed a link to an agent must learn that it is not there. */
+function NotLinked(): JSX.Element | null {
+  const agent = place.value.params.get("open") ?? "";
+  const isThere = links.value.some((link) => link.agent === agent) ||
+    goneLinks.value.some(({ link }) => link.agent === agent);
+  if (agent === "" || isThere) return null;
+  return (
+    <p class="muted not-linked">
+      The agent <b>{visible(agent.slice(0, AGENT_CHARS_MAX))}</b> is not linked now.
+    </p>
   );
 }
 

@@ -9,12 +9,13 @@ import type { JSX } from "preact";
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { ask } from "../core/api.ts";
-import { groups, links } from "../core/state.ts";
+import { groups, links, status } from "../core/state.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { showToast } from "../ui/toast.tsx";
-import { freeName, gatewayFault, likelyGateway, targetFault } from "./agent_lines.ts";
+import { freeName, gatewayFault, isRaw, targetFault } from "./agent_lines.ts";
 import { TextField } from "./field.tsx";
-import { linkKey } from "./link_facts.ts";
+import { joinWords, linkKey } from "./link_facts.ts";
+import { gatewayOf } from "./reach.ts";
 import { bodyOf, EMPTY_FORM, fieldErrors, type MintedToken } from "./token_request.ts";
 import { type Made, MadeStep } from "./wizard_made.tsx";
 
@@ -29,6 +30,12 @@ interface AgentForm {
   readonly namespace: string;
   readonly image: string;
   readonly gateway: string;
+}
+
+/** The same while it is written. */
+interface Written extends Omit<AgentForm, "gateway"> {
+  /** `undefined` until somebody writes one: it follows what the gateway says of itself, which may come later. */
+  readonly gateway: string | undefined;
 }
 
 export function Wizard({ onClose }: { readonly onClose: () => void }): JSX.Element {
@@ -62,16 +69,17 @@ interface FormStepProps {
 }
 
 function FormStep({ onClose, onMade }: FormStepProps): JSX.Element {
-  const [form, setForm] = useState<AgentForm>(() => ({
+  const [form, setForm] = useState<Written>(() => ({
     ...{ service: "web", target: "http://127.0.0.1:3000", name: "", namespace: "", image: "" },
-    gateway: usedGateway.peek() ?? likelyGateway(location),
+    gateway: usedGateway.peek(),
   }));
   const [faults, setFaults] = useState<ReadonlyMap<string, string>>(new Map());
   const [isBusy, setBusy] = useState(false);
   const set = (patch: Partial<AgentForm>): void => setForm((before) => ({ ...before, ...patch }));
+  const dialed = form.gateway ?? gatewayOf(status.value?.entry, location);
   const name = form.name || freeName(form.service.trim(), new Set(links.value.map(({ agent }) => agent)));
   const make = async (): Promise<void> => {
-    const gateway = form.gateway.trim();
+    const gateway = dialed.trim();
     const target = form.target.trim();
     const own = new Map<string, string>();
     const wrongTarget = targetFault(target);
@@ -107,7 +115,8 @@ function FormStep({ onClose, onMade }: FormStepProps): JSX.Element {
         void make();
       }}
     >
-      <AgentFields form={{ ...form, name }} faults={faults} set={set} />
+      <AgentFields form={{ ...form, name, gateway: dialed }} faults={faults} set={set} />
+      <Joins form={{ ...form, name }} />
       {faults.has("") && <p class="fault wide" role="alert">{faults.get("")}</p>}
       <footer class="dialog-foot wide">
         <button type="button" onClick={onClose}>Cancel</button>
@@ -117,6 +126,14 @@ function FormStep({ onClose, onMade }: FormStepProps): JSX.Element {
       </footer>
     </form>
   );
+}
+
+/** What it would join. */
+function Joins({ form }: { readonly form: Pick<AgentForm, "name" | "service" | "target"> }): JSX.Element {
+  const { text, isRefused } = joinWords(links.value, {
+    ...{ name: form.name.trim(), service: form.service.trim(), isRaw: isRaw(form.target.trim()) },
+  });
+  return <p class={`wide joins ${isRefused ? "warning" : "muted"}`} role="status">{text}</p>;
 }
 
 interface AgentFieldsProps {

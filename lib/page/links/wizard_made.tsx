@@ -5,14 +5,15 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { edges, links } from "../core/state.ts";
+import { edges, links, status } from "../core/state.ts";
 import type { Link } from "../core/types.ts";
 import { Badge } from "../ui/badge.tsx";
 import { ViewLink } from "../ui/link.tsx";
-import { type AgentPlan, blocksOf, firstCall, gatewayNote, isRaw, type Way, WAYS } from "./agent_lines.ts";
+import { type AgentPlan, blocksOf, gatewayNote, type Way, WAYS } from "./agent_lines.ts";
 import { CopyBox } from "./copy_box.tsx";
 import { TextField } from "./field.tsx";
 import { linkKey, wallWords } from "./link_facts.ts";
+import { firstCall } from "./reach.ts";
 
 /** A token was made for it. */
 export interface Made {
@@ -30,17 +31,17 @@ export interface MadeStepProps {
 }
 
 const WAY_LABELS: Readonly<Record<Way, string>> = {
-  bunx: "bunx",
   source: "From source",
   executable: "Executable",
   docker: "Docker",
   compose: "Compose",
   kubernetes: "Kubernetes",
+  bunx: "bunx",
 };
 
 export function MadeStep({ made, onLinked, onClose }: MadeStepProps): JSX.Element {
   const { plan, before } = made;
-  const [way, setWay] = useState<Way>("bunx");
+  const [way, setWay] = useState<Way>(WAYS[0]);
   const [container, setContainer] = useState(plan.container);
   const link = links.value.find((each) => each.agent === plan.name && !before.has(linkKey(each)));
   const isLinked = link !== undefined;
@@ -95,7 +96,6 @@ const SHELL_NOTE =
   "The leading space keeps the line out of the history of most shells. For good, put the token in a file " +
   "that only the agent can read, and give --token-file FILE in place of NETWALL_TOKEN.";
 const WAY_NOTES: Readonly<Record<Way, string>> = {
-  bunx: SHELL_NOTE,
   source: SHELL_NOTE,
   executable: SHELL_NOTE,
   docker:
@@ -107,6 +107,7 @@ const WAY_NOTES: Readonly<Record<Way, string>> = {
   kubernetes:
     "The image netwall-agent is made by examples/docker/Dockerfile.agent. examples/kubernetes has a " +
     "whole deployment with a NetworkPolicy.",
+  bunx: `This takes the package netwall-agent from your registry: make sure that it is there. ${SHELL_NOTE}`,
 };
 
 function Waiting({ plan, link }: { readonly plan: AgentPlan; readonly link: Link | undefined }): JSX.Element {
@@ -138,9 +139,9 @@ function Waiting({ plan, link }: { readonly plan: AgentPlan; readonly link: Link
 }
 
 function Linked({ plan, link }: { readonly plan: AgentPlan; readonly link: Link }): JSX.Element {
-  const { service, target } = plan;
+  const { service } = plan;
   const { text, details } = wallWords(link);
-  const { title, text: line } = firstCall(plan);
+  const { title, text: line, note } = firstCall(plan, status.value?.entry, location);
   const sinceMs = Date.parse(link.since);
   const isCalled = edges.value.values().some((edge) =>
     edge.service === service && edge.lastSeenMs >= sinceMs
@@ -157,13 +158,7 @@ function Linked({ plan, link }: { readonly plan: AgentPlan; readonly link: Link 
         {text} {details.slice(0, 3).join(", ")}
       </p>
       <CopyBox title={title} text={line} />
-      {!isRaw(target) && (
-        <p class="muted">
-          It comes to {service} when a route of the gateway leads there, which is given at its start:{" "}
-          <code>--route 'HOST={service}'</code>, or <code>--domain</code>{" "}
-          for a name of its own. Until then another service answers, or nobody does.
-        </p>
-      )}
+      {note !== "" && <p class="muted">{note}</p>}
       {isCalled
         ? (
           <p role="status">

@@ -11,7 +11,8 @@ import { nowMs } from "../core/state.ts";
 import { visible } from "../core/visible.ts";
 import { Badge } from "../ui/badge.tsx";
 import type { WorkloadFacts } from "./facts.ts";
-import { Sample } from "./legend.tsx";
+import { alertWords } from "./alerts.ts";
+import { AlertSample, Sample } from "./legend.tsx";
 import { type RawLine, STATE_WORDS, targetOf } from "./line.ts";
 import type { MapModel } from "./model.ts";
 import { destinationOf, type Order, ordered, parseOrder } from "./order.ts";
@@ -90,7 +91,7 @@ function Head({ order, now, isNumber, children }: HeadProps): JSX.Element {
 }
 
 function EdgeRow({ line, isChosen }: { readonly line: RawLine; readonly isChosen: boolean }): JSX.Element {
-  const { record, state } = line;
+  const { record, state, alerts } = line;
   const { direction, protocol, source, lastSeenMs } = record;
   const [from, to, target] = [source, destinationOf(line), targetOf(record)].map(visible) as [
     string,
@@ -108,6 +109,11 @@ function EdgeRow({ line, isChosen }: { readonly line: RawLine; readonly isChosen
         >
           <Sample state={state} /> {STATE_WORDS[state].name}
         </button>
+        {alerts > 0 && (
+          <span class="map-alerts">
+            <AlertSample /> {alertWords(alerts)}
+          </span>
+        )}
       </td>
       <td data-label="From" class="long">
         {direction === "north-south" ? from : <GroupButton group={source} />}
@@ -185,7 +191,7 @@ function WorkloadRow({ facts }: { readonly facts: WorkloadFacts }): JSX.Element 
       </td>
       <td data-label="Learning" title={words}>
         {learning === "none" ? "nothing seen yet" : learning}
-        {wants > 0 ? `, ${plural(wants, "open point")}` : ""}
+        {wants > 0 ? `, ${plural(wants, "condition")} left` : ""}
       </td>
       <td data-label="Wall" title={words}>
         <Badge word={wall} />

@@ -97,7 +97,9 @@ function modeWords(view: GroupView | undefined): string {
   if (view === undefined) return "mode unknown: no agent of it was seen since the gateway started";
   const modes = DIRECTIONS.map((direction) => view.modes[direction].mode);
   if (new Set(modes).size === 1) return `mode ${modes[0]}`;
-  return `mode ${DIRECTIONS.map((direction, index) => `${modes[index]} for ${direction}`).join(", ")}`;
+  return `modes differ, the strictest is ${strictest(modes)}: ${
+    DIRECTIONS.map((direction, index) => `${modes[index]} for ${direction}`).join(", ")
+  }`;
 }
 
 /** A direction without a single sample says nothing: few workloads have traffic in all three. */

@@ -5,10 +5,13 @@
  */
 import type { JSX } from "preact";
 import { LINE_STATES, type LineState, STATE_WORDS } from "./line.ts";
-import { LineSign } from "./line_view.tsx";
+import { ALERTS_WORDS } from "./alerts.ts";
+import { AlertSign, LineSign } from "./line_view.tsx";
 
 /** From the one that wants no eye to the one that wants one first. */
 const SHOWN = [...LINE_STATES].reverse();
+
+const ALERT_MEANING = `learned or allowed by now, but there were alerts or refusals in the ${ALERTS_WORDS}`;
 
 export function Legend(): JSX.Element {
   return (
@@ -19,6 +22,9 @@ export function Legend(): JSX.Element {
             <Sample state={state} /> {STATE_WORDS[state].name}
           </li>
         ))}
+        <li title={ALERT_MEANING}>
+          <AlertSample /> alerts lately
+        </li>
       </ul>
       <details class="map-about">
         <summary>What is this?</summary>
@@ -30,6 +36,10 @@ export function Legend(): JSX.Element {
                 <dd>{STATE_WORDS[state].meaning}</dd>
               </div>
             ))}
+            <div>
+              <dt>alerts lately</dt>
+              <dd>{ALERT_MEANING}</dd>
+            </div>
           </dl>
           <p>
             Every line passes the gateway, between workloads too: nothing else is reachable. The thicker a
@@ -55,6 +65,15 @@ export function Sample({ state }: { readonly state: LineState }): JSX.Element {
         <path class="line-way" d="M1,10H45" stroke-width="2.5" />
         <LineSign state={state} x={23} y={10} />
       </g>
+    </svg>
+  );
+}
+
+/** The sign of alerts as it is on the map. */
+export function AlertSample(): JSX.Element {
+  return (
+    <svg class="map-sample" width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">
+      <AlertSign x={10} y={10} />
     </svg>
   );
 }

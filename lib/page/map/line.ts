@@ -6,6 +6,7 @@
 import { bytes, count, plural } from "../core/format.ts";
 import type { Direction, EdgeRecord } from "../core/types.ts";
 import { visible } from "../core/visible.ts";
+import { ALERTS_WORDS, alertWords } from "./alerts.ts";
 
 /** From the one that wants an eye first to the one that wants none. */
 export const LINE_STATES = ["blocked", "unknown", "unenforced", "manual", "learned"] as const;
@@ -26,6 +27,8 @@ export interface RawLine {
   readonly from: string;
   readonly to: string;
   readonly state: LineState;
+  /** Its events of the last minutes that are no allowance. */
+  readonly alerts: number;
 }
 
 /** What is drawn: one edge, or all between two ends that stand for several. */
@@ -50,6 +53,8 @@ export interface MapLine {
   readonly lastSeenMs: number;
   /** Per second, lately. */
   readonly rate: number;
+  /** Events of the last minutes that are no allowance, also when what came after them was learned. */
+  readonly alerts: number;
 }
 
 export function worst(states: Iterable<LineState>): LineState | undefined {
@@ -70,10 +75,10 @@ export function targetOf({ service, host, port }: EdgeRecord): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-export function lineOf({ record, from, to, state }: RawLine, rate: number): MapLine {
+export function lineOf({ record, from, to, state, alerts }: RawLine, rate: number): MapLine {
   const { id, direction, count, droppedCount, failedCount, inBytes, outBytes, lastSeenMs } = record;
   return {
-    ...{ id, from, to, direction, state, count, droppedCount, failedCount, lastSeenMs, rate },
+    ...{ id, from, to, direction, state, count, droppedCount, failedCount, lastSeenMs, rate, alerts },
     edges: [id],
     isMerged: false,
     label: targetOf(record),
@@ -101,6 +106,7 @@ export function mergedLine(id: string, lines: readonly MapLine[]): MapLine {
     bytes: sum((line) => line.bytes),
     lastSeenMs: lines.reduce((newest, line) => Math.max(newest, line.lastSeenMs), 0),
     rate: sum((line) => line.rate),
+    alerts: sum((line) => line.alerts),
   };
 }
 
@@ -132,9 +138,22 @@ export function isStrange(state: LineState): boolean {
   return state === "unknown" || state === "blocked";
 }
 
+/** Whether it has a sign for its alerts: what is strange has one already. */
+export function hasAlertSign({ state, alerts }: Pick<MapLine, "state" | "alerts">): boolean {
+  return alerts > 0 && !isStrange(state);
+}
+
+/** The lower, the sooner somebody should look at it. */
+export function needOf({ state, alerts }: Pick<MapLine, "state" | "alerts">): number {
+  const need = LINE_STATES.indexOf(state);
+  // Behind all that is strange now, and before all that is not.
+  return hasAlertSign({ state, alerts }) ? LINE_STATES.indexOf("unknown") + 0.5 : need;
+}
+
 /** What a line is, for screen readers: nothing of it changes with every request. */
 export function lineLabel(line: MapLine, fromName: string, toName: string): string {
-  return `${endsWords(line, fromName, toName)}, ${stateWords(line)}, ${line.direction}`;
+  const alerts = line.alerts === 0 ? "" : `, with alerts in the ${ALERTS_WORDS}`;
+  return `${endsWords(line, fromName, toName)}, ${stateWords(line)}, ${line.direction}${alerts}`;
 }
 
 /** What a line says, one thing a line of text. */
@@ -147,6 +166,7 @@ export function lineWords(line: MapLine, fromName: string, toName: string): stri
     endsWords(line, fromName, toName),
     `${stateWords(line)}: ${STATE_WORDS[line.state].meaning}`,
     `${direction}, ${calls}${dropped}${failed}, ${bytes(line.bytes)}`,
+    ...(line.alerts === 0 ? [] : [alertWords(line.alerts)]),
   ].join("\n");
 }
 

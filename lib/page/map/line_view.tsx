@@ -15,6 +15,8 @@ export interface LineViewProps {
   /** What does not change with every request: a screen reader would never come to an end. */
   readonly label: string;
   readonly isChosen: boolean;
+  /** There were alerts lately, and no other sign says so. */
+  readonly hasAlertSign: boolean;
 }
 
 /** Signs of their own, so that colour is never all there is. */
@@ -32,10 +34,11 @@ export class LineView extends Component<LineViewProps> {
   override shouldComponentUpdate(next: LineViewProps): boolean {
     const now = this.props;
     return next.path !== now.path || next.state !== now.state || next.widthPx !== now.widthPx ||
-      next.label !== now.label || next.isChosen !== now.isChosen;
+      next.label !== now.label || next.isChosen !== now.isChosen ||
+      next.hasAlertSign !== now.hasAlertSign;
   }
 
-  override render({ id, path, state, widthPx, label, isChosen }: LineViewProps): JSX.Element {
+  override render({ id, path, state, widthPx, label, isChosen, hasAlertSign }: LineViewProps): JSX.Element {
     return (
       <g
         class={`line is-${state}${isChosen ? " is-chosen" : ""}`}
@@ -47,16 +50,30 @@ export class LineView extends Component<LineViewProps> {
         <path class="line-hit" d={path.d} stroke-width={HIT_PIXELS} />
         <path class="line-way" d={path.d} stroke-width={widthPx} marker-end={`url(#map-arrow-${state})`} />
         <LineSign state={state} x={path.mark.x} y={path.mark.y} />
+        {hasAlertSign && <AlertSign x={path.mark.x} y={path.mark.y} />}
       </g>
     );
   }
 }
 
-interface LineSignProps {
-  readonly state: LineState;
-  /** Of its middle. */
+/** Of its middle. */
+interface SignPlace {
   readonly x: number;
   readonly y: number;
+}
+
+interface LineSignProps extends SignPlace {
+  readonly state: LineState;
+}
+
+/** What a line bears that is well now, and was not a moment ago. */
+export function AlertSign({ x, y }: SignPlace): JSX.Element {
+  return (
+    <g class="line-sign is-alert" transform={`translate(${x},${y})`}>
+      <circle r={SIGN_RADIUS} />
+      <path d="M0,-4V1M0,4v.3" />
+    </g>
+  );
 }
 
 /** What a line bears beside its colour and its dashes; states that want no eye have none. */

@@ -9,7 +9,7 @@ import { Icon, type IconName } from "../ui/icon.tsx";
 import { FlashLayer } from "./flash_layer.tsx";
 import { Interaction, type Scene, type Thing } from "./interaction.ts";
 import type { Layout } from "./layout.ts";
-import { isStrange, lineLabel, lineWords, type MapLine, widthOf } from "./line.ts";
+import { hasAlertSign, isStrange, lineLabel, lineWords, type MapLine, widthOf } from "./line.ts";
 import { LineView } from "./line_view.tsx";
 import type { MapModel } from "./model.ts";
 import { nameOf, nodeWords } from "./node.ts";
@@ -145,9 +145,13 @@ interface LinesProps extends MapCanvasProps {
   readonly paths: ReadonlyMap<string, LinePath>;
 }
 
+function onTop(line: MapLine): number {
+  return isStrange(line.state) ? 2 : hasAlertSign(line) ? 1 : 0;
+}
+
 function Lines({ model, chosenEdge, names, paths }: LinesProps): JSX.Element {
   // What comes last lies on top.
-  const drawn = model.lines.toSorted((a, b) => Number(isStrange(a.state)) - Number(isStrange(b.state)));
+  const drawn = model.lines.toSorted((a, b) => onTop(a) - onTop(b));
   return (
     <g class="lines">
       {drawn.map((line) => {
@@ -160,6 +164,7 @@ function Lines({ model, chosenEdge, names, paths }: LinesProps): JSX.Element {
             state={line.state}
             widthPx={widthOf(line)}
             label={lineLabel(line, ...endsOf(line, names))}
+            hasAlertSign={hasAlertSign(line)}
             isChosen={chosenEdge !== undefined && line.edges.includes(chosenEdge)}
           />
         );

@@ -6,9 +6,10 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { go, place, setParams } from "../core/router.ts";
-import { edges, groups, isLoaded, links, nowMs, rates, status } from "../core/state.ts";
+import { edges, events, groups, isLoaded, links, nowMs, rates, status } from "../core/state.ts";
 import { Empty } from "../ui/empty.tsx";
 import { ViewLink } from "../ui/link.tsx";
+import { type Alerts, alertsOf, areSameAlerts, NO_ALERTS } from "./alerts.ts";
 import { EdgeList } from "./edge_list.tsx";
 import { folded, isNarrowed, type MapFilters, NO_FILTERS, paramsOf, parseFilters } from "./filters.ts";
 import type { Thing } from "./interaction.ts";
@@ -97,6 +98,7 @@ function Drawing({ model, layout, filters, scope }: DrawingProps): JSX.Element {
 /** Anew whenever something of it has changed; the clock counts only for what falls quiet. */
 function useModel(filters: MapFilters): MapModel {
   const now = filters.quietMinutes > 0 ? nowMs.value : 0;
+  const alerts = useAlerts();
   const facts = useMemo(() => factsByGroup(groups.value, links.value), [groups.value, links.value]);
   return useMemo(
     () =>
@@ -104,11 +106,27 @@ function useModel(filters: MapFilters): MapModel {
         facts,
         edges: edges.value.values(),
         rates: rates.value,
+        alerts,
         filters,
         nowMs: now,
       }),
-    [facts, edges.value, rates.value, filters, now],
+    [facts, edges.value, rates.value, alerts, filters, now],
   );
+}
+
+/** Alerts fall out of the last minutes in steps of this. */
+const ALERTS_STEP_MS = 15_000;
+
+/** The same map until it says something else. */
+function useAlerts(): Alerts {
+  const kept = useRef(NO_ALERTS);
+  const step = Math.floor(nowMs.value / ALERTS_STEP_MS);
+  const found = useMemo(
+    () => alertsOf(events.value.values(), step * ALERTS_STEP_MS),
+    [events.value, step],
+  );
+  if (!areSameAlerts(kept.current, found)) kept.current = found;
+  return kept.current;
 }
 
 /** The same as long as the same nodes and lines are there. @param arranged Another number forgets where things stood. */

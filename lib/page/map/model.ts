@@ -6,6 +6,7 @@
  * @module
  */
 import type { EdgeRecord } from "../core/types.ts";
+import type { Alerts } from "./alerts.ts";
 import type { WorkloadFacts } from "./facts.ts";
 import { DIRECTIONS, type MapFilters } from "./filters.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type LineState,
   type MapLine,
   mergedLine,
+  needOf,
   type RawLine,
   targetOf,
   worst,
@@ -41,6 +43,8 @@ export interface MapInput {
   readonly edges: Iterable<EdgeRecord>;
   /** Per second, by the id of an edge. */
   readonly rates: ReadonlyMap<string, number>;
+  /** Of `alertsOf`. @default none */
+  readonly alerts?: Alerts;
   readonly filters: MapFilters;
   readonly nowMs: number;
 }
@@ -67,7 +71,7 @@ export interface MapModel {
 export function mapModel(input: MapInput): MapModel {
   const { filters } = input;
   const facts = new Map(input.facts);
-  const all = rawLines(input.edges, facts);
+  const all = rawLines(input.edges, facts, input.alerts);
   const scope = scopeOf(all, facts, filters);
   const raw = scope.lines.filter((line) => isWanted(line, filters, input.nowMs));
   const shown = shownNodes(raw, facts, scope, filters);
@@ -214,8 +218,7 @@ function drawn(
   for (const [id, of] of merged) lines.push(mergedLine(id, of));
   const cut = Math.max(0, lines.length - LINES_MAX);
   if (cut > 0) {
-    const rank = ({ state }: MapLine): number => LINE_STATES.indexOf(state);
-    lines.sort((a, b) => rank(a) - rank(b) || b.lastSeenMs - a.lastSeenMs || compare(a.id, b.id));
+    lines.sort((a, b) => needOf(a) - needOf(b) || b.lastSeenMs - a.lastSeenMs || compare(a.id, b.id));
     lines.length = LINES_MAX;
   }
   return { lines: lines.sort((a, b) => compare(a.id, b.id)), inside, cut };

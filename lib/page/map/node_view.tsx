@@ -86,7 +86,7 @@ function Content({ node, box }: { readonly node: MapNode; readonly box: Box }): 
 
 function Workload({ facts, width }: { readonly facts: WorkloadFacts; readonly width: number }): JSX.Element {
   const { image, mode, isMixed, learning, wants, wall, agents, roundTripMs } = facts;
-  const open = wants > 0 && learning === "learning" ? `, ${wants} open` : "";
+  const open = wants > 0 && learning === "learning" ? `, ${wants} left` : "";
   const links = roundTripMs === undefined ? "gone" : `${plural(agents, "agent")}, ${duration(roundTripMs)}`;
   return (
     <>

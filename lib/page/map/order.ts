@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LINE_STATES, type RawLine, targetOf } from "./line.ts";
+import { needOf, type RawLine, targetOf } from "./line.ts";
 
 export const ORDERS = ["state", "from", "to", "count", "seen"] as const;
 export type Order = (typeof ORDERS)[number];
@@ -14,7 +14,7 @@ export function parseOrder(text: string | null): Order {
 }
 
 const COMPARE: Readonly<Record<Order, (a: RawLine, b: RawLine) => number>> = {
-  state: (a, b) => LINE_STATES.indexOf(a.state) - LINE_STATES.indexOf(b.state),
+  state: (a, b) => needOf(a) - needOf(b),
   from: (a, b) => compare(a.record.source, b.record.source),
   to: (a, b) =>
     compare(destinationOf(a), destinationOf(b)) || compare(targetOf(a.record), targetOf(b.record)),

@@ -4,6 +4,7 @@
  * @module
  */
 import type { EdgeRecord, GroupView, Link } from "../core/types.ts";
+import { alertKey, type Alerts, NO_ALERTS } from "./alerts.ts";
 import { factsOf, type WorkloadFacts } from "./facts.ts";
 import { type RawLine, stateOf } from "./line.ts";
 import { hostId, sourceId, workloadId } from "./node.ts";
@@ -26,7 +27,11 @@ export function factsByGroup(
  *
  * @param facts A group that no agent of was seen since the gateway started is known by its edges alone: it is added.
  */
-export function rawLines(edges: Iterable<EdgeRecord>, facts: Map<string, WorkloadFacts>): RawLine[] {
+export function rawLines(
+  edges: Iterable<EdgeRecord>,
+  facts: Map<string, WorkloadFacts>,
+  alerts: Alerts = NO_ALERTS,
+): RawLine[] {
   const isOpen = (group: string): boolean => facts.get(group)?.wall === "broken";
   const source = oncePerName(sourceId);
   const host = oncePerName(hostId);
@@ -39,6 +44,7 @@ export function rawLines(edges: Iterable<EdgeRecord>, facts: Map<string, Workloa
     from: record.direction === "north-south" ? source(record.source) : workload(record.source),
     to: record.destination === "" ? host(record.host) : workload(record.destination),
     state: stateOf(record, isOpen),
+    alerts: alerts.size === 0 ? 0 : alerts.get(alertKey(record)) ?? 0,
   }));
 }
 

@@ -7,7 +7,7 @@ import type { JSX } from "preact";
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, ask, messageOf } from "../core/api.ts";
-import type { Change } from "../core/change.ts";
+import { afterWords, type Change, isBlocking } from "../core/change.ts";
 import { count, plural } from "../core/format.ts";
 import { isOperator } from "../core/session.ts";
 import type { Applied, PolicyDocument, PolicyVersion, SimulationReport } from "../core/types.ts";
@@ -62,7 +62,8 @@ export async function apply(document: PolicyDocument, expected: number, comment:
 /** Tells that a change was made, and offers to take it back. */
 export function showApplied(change: Change, { cut, warnings }: Applied): void {
   const cutText = cut > 0 ? ` ${plural(cut, "open stream")} ${cut === 1 ? "was" : "were"} cut.` : "";
-  const text = `${change.title}: done.${cutText} ${warnings.join(". ")}`.trim();
+  const parts = [`${change.title}: done.${cutText}`, afterWords(change), warnings.join(". ")];
+  const text = parts.filter((part) => part !== "").join(" ");
   showToast({ text, action: { label: "Undo", run: () => void undo(change) } });
 }
 
@@ -109,9 +110,10 @@ function Proposal({ change }: { readonly change: Change }): JSX.Element {
   };
   return (
     <Dialog title={change.title} onClose={close}>
+      {change.words !== undefined && <p>{change.words}</p>}
       {fault !== "" && <p class="fault" role="alert">{fault}</p>}
       {expected === undefined && fault === "" && <p aria-busy="true">Asking the gateway what it would do…</p>}
-      {expected && <ForecastView forecast={expected} />}
+      {expected && <ForecastView forecast={expected} effect={change.effect} />}
       <footer class="dialog-foot">
         <button type="button" onClick={close}>Cancel</button>
         <button
@@ -127,8 +129,14 @@ function Proposal({ change }: { readonly change: Change }): JSX.Element {
   );
 }
 
+export interface ForecastViewProps {
+  readonly forecast: Forecast;
+  /** What the change is for, where that is one thing. */
+  readonly effect?: Change["effect"];
+}
+
 /** What a document would change: in the policy, and to the traffic that is known. */
-export function ForecastView({ forecast }: { readonly forecast: Forecast }): JSX.Element {
+export function ForecastView({ forecast, effect }: ForecastViewProps): JSX.Element {
   const { lines, warnings, simulation } = forecast;
   const { judged, droppedNow, droppedThen, changes } = simulation;
   return (
@@ -155,6 +163,9 @@ export function ForecastView({ forecast }: { readonly forecast: Forecast }): JSX
         </p>
       )}
       {changes.length > 0 && <SimulatedChanges changes={changes} />}
+      {lines.length > 0 && isBlocking(effect === undefined ? {} : { effect }, simulation) && (
+        <p>Open connections that it refuses are cut at once.</p>
+      )}
     </div>
   );
 }
