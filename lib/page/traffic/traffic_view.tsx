@@ -6,9 +6,9 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { place, setParams } from "../core/router.ts";
-import { links } from "../core/state.ts";
+import { links, status } from "../core/state.ts";
 import { Empty } from "../ui/empty.tsx";
-import { likelyGateway } from "../links/agent_lines.ts";
+import { gatewayOf } from "../links/reach.ts";
 import { ViewLink } from "../ui/link.tsx";
 import {
   chosenService,
@@ -130,7 +130,8 @@ function NoTraffic(): JSX.Element {
         : (
           <p>
             Send a request to the gateway's public address, such as{" "}
-            <code>curl {likelyGateway(location).replace(/^ws/, "http")}/</code>. It shows here a second later.
+            <code>curl {gatewayOf(status.value?.entry, location).replace(/^ws/, "http")}/</code>. It shows
+            here a second later.
           </p>
         )}
     </Empty>

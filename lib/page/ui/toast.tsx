@@ -25,7 +25,11 @@ let lastId = 0;
 
 export function showToast(toast: Toast): void {
   const id = ++lastId;
-  toasts.value = [...toasts.value, { ...toast, id }].slice(-SHOWN_MAX);
+  // Only the last change is offered to be taken back: an older one may mean something else by now.
+  const others = toast.action === undefined
+    ? toasts.value
+    : toasts.value.filter(({ action }) => action === undefined);
+  toasts.value = [...others, { ...toast, id }].slice(-SHOWN_MAX);
   if (toast.action === undefined && toast.kind !== "fault") setTimeout(() => close(id), SHOWN_MS);
 }
 
