@@ -21,6 +21,8 @@ export interface Polled<T> {
 const HIDDEN_MS = 15_000;
 /** A long answer costs as much to make as to read: at least so many times its time lies between two. */
 const REST_FACTOR = 10;
+/** Of answers, in the mean: a wall of hundreds of services must not fill the memory of the tab with them. */
+const CHARS_PER_MS_MAX = 512;
 
 /** @param path Under `/api/v1`, with its query. What was read from another is forgotten. `undefined` asks for nothing. */
 export function usePolled<T>(path: string | undefined, everyMs: number): Polled<T> {
@@ -35,19 +37,23 @@ export function usePolled<T>(path: string | undefined, everyMs: number): Polled<
     const look = async (): Promise<void> => {
       clearTimeout(timer);
       const startMs = performance.now();
+      let chars = 0;
       try {
         const response = await respond("GET", path, {
           signal: AbortSignal.any([signal, AbortSignal.timeout(30_000)]),
         });
-        const data = await response.json() as T;
+        const text = await response.text();
         if (signal.aborted) return;
+        chars = text.length;
+        const data = JSON.parse(text) as T;
         setRead({ path, data, serverMs: Date.parse(response.headers.get("date") ?? "") || Date.now() });
         setFault("");
       } catch (error) {
         if (signal.aborted) return;
         setFault(messageOf(error));
       }
-      const restMs = Math.max(everyMs, (performance.now() - startMs) * REST_FACTOR);
+      const tookMs = performance.now() - startMs;
+      const restMs = Math.max(everyMs, tookMs * REST_FACTOR, chars / CHARS_PER_MS_MAX);
       clearTimeout(timer);
       timer = setTimeout(() => void look(), document.visibilityState === "visible" ? restMs : HIDDEN_MS);
     };
