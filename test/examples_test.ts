@@ -37,6 +37,10 @@ const READ_BY: Readonly<Record<string, string>> = {
   "kubernetes/agent.yaml": "kubernetes",
   "seccomp/agent.json": "seccomp",
   ...Object.fromEntries(
+    ["map", "events", "traffic"].flatMap((view) => [`${view}-light`, `${view}-dark`])
+      .map((name) => [`page/${name}.png`, "npm run screenshots"]),
+  ),
+  ...Object.fromEntries(
     [
       "client",
       "front_end",

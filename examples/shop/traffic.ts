@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { between, pick, type Random, seeded } from "../../lib/sample/random.ts";
 
 /** The namespace of every part. */
 export const NAMESPACE = "shop";
@@ -80,23 +81,7 @@ export interface Visit {
   readonly body?: string;
 }
 
-/** Gives numbers from 0 to 1, 1 excluded. */
-export type Random = () => number;
-
-/** The same numbers for the same seed. Source: G. Steele et al., SplitMix, in its form of 32 bits. */
-export function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let mixed = state;
-    mixed = Math.imul(mixed ^ (mixed >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
-
-const below = (random: Random, bound: number): number => Math.floor(random() * bound);
-const pick = <T>(random: Random, from: readonly T[]): T => from[below(random, from.length)]!;
+const below = (random: Random, bound: number): number => between(random, 0, bound - 1);
 
 const customer = (random: Random): number => 1 + below(random, CUSTOMERS);
 const product = (random: Random): number => 1 + below(random, 500);

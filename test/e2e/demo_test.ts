@@ -9,14 +9,8 @@ import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { redis, startStandIn } from "../../examples/shop/redis.ts";
 import { StoryFault, Teller, until } from "../../examples/shop/teller.ts";
-import {
-  eachOperation,
-  hostileTraffic,
-  OPERATIONS,
-  seeded,
-  shopEdges,
-  visits,
-} from "../../examples/shop/traffic.ts";
+import { eachOperation, hostileTraffic, OPERATIONS, shopEdges, visits } from "../../examples/shop/traffic.ts";
+import { seeded } from "../../lib/sample/random.ts";
 import {
   bunBinary,
   denoBinary,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Random, seeded } from "../../examples/shop/traffic.ts";
+import { between, pick, type Random, seeded } from "../../lib/sample/random.ts";
 import {
   type DeviationKind,
   type Flow,
@@ -20,8 +20,7 @@ const USER_DB = groupOf("shop", "redis:7", "user-db-1");
 const PAYMENT = groupOf("shop", "shop/payment:1.0", "payment-1");
 const VERIFIER = "verifier.example";
 
-const below = (random: Random, bound: number): number => Math.floor(random() * bound);
-const pick = <T>(random: Random, from: readonly T[]): T => from[below(random, from.length)]!;
+const below = (random: Random, bound: number): number => between(random, 0, bound - 1);
 
 /** A visitor of the documentation networks; a few come often. */
 function visitorAddress(random: Random): string {

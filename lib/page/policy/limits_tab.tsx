@@ -18,7 +18,7 @@ import { formOfLimit, limitOfForm, limitWords } from "./part_forms.ts";
 import { edit, shown } from "./policy_state.ts";
 import { check } from "./review.ts";
 import type { FormFaults } from "./rule_form.ts";
-import { IconButton } from "./rule_row.tsx";
+import { ChangeCell, PartTable } from "./part_table.tsx";
 
 export function LimitsTab(): JSX.Element {
   const [asked, setAsked] = useState<number | "new">();
@@ -66,36 +66,16 @@ interface LimitTableProps {
 
 function LimitTable({ limits, onEdit, onRemove }: LimitTableProps): JSX.Element {
   return (
-    <div class="table-frame" tabIndex={0} role="region" aria-label="Table of rate limits">
-      <table class="policy-table">
-        <caption class="hidden">Rate limits</caption>
-        <thead>
-          <tr>
-            <th scope="col">Id</th>
-            <th scope="col">Service</th>
-            <th scope="col">One source may make</th>
-            {isOperator() && <th scope="col">Change</th>}
-          </tr>
-        </thead>
-        <tbody>
-          {limits.map((limit, index) => (
-            <tr key={limit.id}>
-              <td class="mono" data-label="Id">{limit.id}</td>
-              <td data-label="Service">{limit.service ?? <span class="muted">every service</span>}</td>
-              <td data-label="One source may make">{limitWords(limit)}</td>
-              {isOperator() && (
-                <td data-label="Change">
-                  <div class="policy-actions">
-                    <IconButton icon="edit" label={`Edit ${limit.id}`} onClick={() => onEdit(index)} />
-                    <IconButton icon="trash" label={`Delete ${limit.id}`} onClick={() => onRemove(index)} />
-                  </div>
-                </td>
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <PartTable of="rate limits" columns={["Id", "Service", "One source may make"]}>
+      {limits.map((limit, index) => (
+        <tr key={limit.id}>
+          <td class="mono" data-label="Id">{limit.id}</td>
+          <td data-label="Service">{limit.service ?? <span class="muted">every service</span>}</td>
+          <td data-label="One source may make">{limitWords(limit)}</td>
+          <ChangeCell name={limit.id} onEdit={() => onEdit(index)} onRemove={() => onRemove(index)} />
+        </tr>
+      ))}
+    </PartTable>
   );
 }
 

@@ -20,7 +20,7 @@ import { edit, shown } from "./policy_state.ts";
 import { check } from "./review.ts";
 import { DIRECTIONS } from "./rule_fields.tsx";
 import type { FormFaults } from "./rule_form.ts";
-import { IconButton } from "./rule_row.tsx";
+import { ChangeCell, PartTable } from "./part_table.tsx";
 
 export const MODE_WORDS = [
   ["learn", "learn: let through, and remember"],
@@ -86,48 +86,22 @@ interface ModeTableProps {
 
 function ModeTable({ modes, onEdit, onRemove }: ModeTableProps): JSX.Element {
   return (
-    <div class="table-frame" tabIndex={0} role="region" aria-label="Table of modes">
-      <table class="policy-table">
-        <caption class="hidden">Modes of groups</caption>
-        <thead>
-          <tr>
-            <th scope="col">Namespace</th>
-            <th scope="col">Image</th>
-            <th scope="col">Direction</th>
-            <th scope="col">Mode</th>
-            <th scope="col">Set by</th>
-            {isOperator() && <th scope="col">Change</th>}
-          </tr>
-        </thead>
-        <tbody>
-          {modes.map((entry, index) => (
-            <tr key={`${index}:${modeName(entry)}`}>
-              <td class="long" data-label="Namespace">
-                {entry.namespace ?? <span class="muted">every</span>}
-              </td>
-              <td class="long" data-label="Image">{entry.image ?? <span class="muted">every</span>}</td>
-              <td data-label="Direction">{entry.direction ?? <span class="muted">all three</span>}</td>
-              <td data-label="Mode">
-                <Badge word={entry.mode} />
-              </td>
-              <td data-label="Set by">{entry.origin === "promoted" ? "evidence" : "hand"}</td>
-              {isOperator() && (
-                <td data-label="Change">
-                  <div class="policy-actions">
-                    <IconButton icon="edit" label={`Edit ${modeName(entry)}`} onClick={() => onEdit(index)} />
-                    <IconButton
-                      icon="trash"
-                      label={`Delete ${modeName(entry)}`}
-                      onClick={() => onRemove(index)}
-                    />
-                  </div>
-                </td>
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <PartTable of="modes" columns={["Namespace", "Image", "Direction", "Mode", "Set by"]}>
+      {modes.map((entry, index) => (
+        <tr key={`${index}:${modeName(entry)}`}>
+          <td class="long" data-label="Namespace">
+            {entry.namespace ?? <span class="muted">every</span>}
+          </td>
+          <td class="long" data-label="Image">{entry.image ?? <span class="muted">every</span>}</td>
+          <td data-label="Direction">{entry.direction ?? <span class="muted">all three</span>}</td>
+          <td data-label="Mode">
+            <Badge word={entry.mode} />
+          </td>
+          <td data-label="Set by">{entry.origin === "promoted" ? "evidence" : "hand"}</td>
+          <ChangeCell name={modeName(entry)} onEdit={() => onEdit(index)} onRemove={() => onRemove(index)} />
+        </tr>
+      ))}
+    </PartTable>
   );
 }
 

@@ -17,7 +17,7 @@ import { formOfNetwork, usersOfNetwork, withNetwork } from "./part_forms.ts";
 import { edit, shown } from "./policy_state.ts";
 import { check } from "./review.ts";
 import { type FormFaults, wordsOf } from "./rule_form.ts";
-import { IconButton } from "./rule_row.tsx";
+import { ChangeCell, PartTable } from "./part_table.tsx";
 
 export function NetworksTab(): JSX.Element {
   /** Its name; empty for a new one. */
@@ -71,51 +71,26 @@ interface NetworkTableProps {
 
 function NetworkTable({ spec, onEdit, onRemove }: NetworkTableProps): JSX.Element {
   return (
-    <div class="table-frame" tabIndex={0} role="region" aria-label="Table of networks">
-      <table class="policy-table">
-        <caption class="hidden">Named networks</caption>
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Addresses</th>
-            <th scope="col">Rules about it</th>
-            {isOperator() && <th scope="col">Change</th>}
+    <PartTable of="networks" columns={["Name", "Addresses", "Rules about it"]}>
+      {Object.entries(spec.networks).map(([name, cidrs]) => {
+        const users = usersOfNetwork(spec, name);
+        return (
+          <tr key={name}>
+            <td class="mono" data-label="Name">{name}</td>
+            <td class="long mono" data-label="Addresses">{cidrs.join(", ")}</td>
+            <td class="long" data-label="Rules about it">
+              <Users ids={users} />
+            </td>
+            <ChangeCell
+              name={name}
+              kept={users.length > 0 ? "Rules speak of it: change them first" : undefined}
+              onEdit={() => onEdit(name)}
+              onRemove={() => onRemove(name)}
+            />
           </tr>
-        </thead>
-        <tbody>
-          {Object.entries(spec.networks).map(([name, cidrs]) => {
-            const users = usersOfNetwork(spec, name);
-            return (
-              <tr key={name}>
-                <td class="mono" data-label="Name">{name}</td>
-                <td class="long mono" data-label="Addresses">{cidrs.join(", ")}</td>
-                <td class="long" data-label="Rules about it">
-                  <Users ids={users} />
-                </td>
-                {isOperator() && (
-                  <td data-label="Change">
-                    <div class="policy-actions">
-                      <IconButton
-                        icon="edit"
-                        label={`Edit ${name}`}
-                        onClick={() => onEdit(name)}
-                      />
-                      <IconButton
-                        icon="trash"
-                        label={`Delete ${name}`}
-                        isDisabled={users.length > 0}
-                        title={users.length > 0 ? "Rules speak of it: change them first" : undefined}
-                        onClick={() => onRemove(name)}
-                      />
-                    </div>
-                  </td>
-                )}
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+        );
+      })}
+    </PartTable>
   );
 }
 
