@@ -35,8 +35,8 @@ interface PageFile {
   readonly type: string;
   readonly immutable: boolean;
   readonly gzip: Uint8Array<ArrayBuffer>;
-  /** For who cannot read gzip. Anybody may ask, so it is not unpacked each time. */
-  readonly plain: Uint8Array<ArrayBuffer>;
+  /** For who cannot read gzip. No browser wants it, and anybody may ask, so it is unpacked once when it is wanted. */
+  plain?: Uint8Array<ArrayBuffer>;
   readonly etag: string;
 }
 
@@ -54,9 +54,7 @@ export function loadPage(): PageFiles {
   const known = new Map(
     Object.entries(files).map(([path, { type, immutable, gzip }]): [string, PageFile] => {
       const etag = `"${createHash("sha256").update(gzip).digest("base64url").slice(0, 16)}"`;
-      const packed = Buffer.from(gzip, "base64");
-      const plain = new Uint8Array(gunzipSync(packed));
-      return [path, { type, immutable, gzip: new Uint8Array(packed), plain, etag }];
+      return [path, { type, immutable, gzip: new Uint8Array(Buffer.from(gzip, "base64")), etag }];
     }),
   );
   return {
@@ -67,7 +65,8 @@ export function loadPage(): PageFiles {
   };
 }
 
-function respond({ type, immutable, gzip, plain, etag }: PageFile, acceptEncoding: string): Response {
+function respond(file: PageFile, acceptEncoding: string): Response {
+  const { type, immutable, gzip, etag } = file;
   const headers = new Headers({
     "Content-Type": type,
     "Cache-Control": immutable ? IMMUTABLE : "no-cache",
@@ -75,7 +74,10 @@ function respond({ type, immutable, gzip, plain, etag }: PageFile, acceptEncodin
     Vary: "Accept-Encoding",
   });
   // Every browser says so; the rest of RFC 9110 §12.5.3 is of no use here.
-  if (!/(?:^|,)\s*gzip\s*(?:,|$)/i.test(acceptEncoding)) return new Response(plain, { headers });
+  if (!/(?:^|,)\s*gzip\s*(?:,|$)/i.test(acceptEncoding)) {
+    file.plain ??= new Uint8Array(gunzipSync(gzip));
+    return new Response(file.plain, { headers });
+  }
   headers.set("Content-Encoding", "gzip");
   return new Response(gzip, { headers });
 }

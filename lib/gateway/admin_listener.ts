@@ -95,8 +95,9 @@ export async function openAdmin(at: ListenAt, options: OpenAdminOptions): Promis
     address: listener.address,
     oneTimeLink(role): string | undefined {
       const place = parseAdminAddress(listener.address);
-      const made = place.kind === "unix" ? "tooManyLinks" : sessions.makeCode(fileAdmin(), role);
-      return place.kind === "unix" || made === "tooManyLinks" ? undefined : pageLink(place, made.code);
+      if (place.kind === "unix") return undefined;
+      const made = sessions.makeCode(fileAdmin(), role);
+      return made === "tooManyLinks" ? undefined : pageLink(place, made.code);
     },
     close(): void {
       live?.close();

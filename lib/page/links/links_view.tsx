@@ -11,8 +11,9 @@ import { visible } from "../core/visible.ts";
 import { Empty } from "../ui/empty.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { ViewLink } from "../ui/link.tsx";
-import { brokenText, selectGone, selectLinks, summaryOf, WALL_STATES, type WallState } from "./link_facts.ts";
+import { brokenText, selectGone, selectLinks, summaryOf, WALL_STATES } from "./link_facts.ts";
 import { LinkTable } from "./link_table.tsx";
+import { ListBar } from "./list_bar.tsx";
 import { TokensView } from "./tokens_view.tsx";
 import { Wizard } from "./wizard.tsx";
 
@@ -68,7 +69,14 @@ function Agents(): JSX.Element {
     <>
       <p class="summary">{summaryOf(all)}</p>
       {broken !== "" && <p class="warning">{broken}</p>}
-      <LinkBar text={text} wall={wall} />
+      <ListBar
+        text={text}
+        placeholder="agent, service, image, container"
+        label="Wall"
+        param="wall"
+        states={WALL_STATES}
+        chosen={wall}
+      />
       <NotLinked />
       {shown.length === 0 && gone.length === 0
         ? (
@@ -93,34 +101,6 @@ function NotLinked(): JSX.Element | null {
     <p class="muted not-linked">
       The agent <b>{visible(agent.slice(0, AGENT_CHARS_MAX))}</b> is not linked now.
     </p>
-  );
-}
-
-function LinkBar(
-  { text, wall }: { readonly text: string; readonly wall: WallState | undefined },
-): JSX.Element {
-  return (
-    <div class="toolbar">
-      <label>
-        Search
-        <input
-          type="search"
-          value={text}
-          placeholder="agent, service, image, container"
-          onInput={(event) => setParams({ q: event.currentTarget.value })}
-        />
-      </label>
-      <label>
-        Wall
-        <select
-          value={wall ?? ""}
-          onChange={(event) => setParams({ wall: event.currentTarget.value }, "push")}
-        >
-          <option value="">any</option>
-          {WALL_STATES.map((state) => <option key={state} value={state}>{state}</option>)}
-        </select>
-      </label>
-    </div>
   );
 }
 

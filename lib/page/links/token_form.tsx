@@ -11,6 +11,7 @@ import { groups, links } from "../core/state.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { CopyBox } from "./copy_box.tsx";
 import { ChoiceField, TextField } from "./field.tsx";
+import { MintForm } from "./mint_form.tsx";
 import {
   bodyOf,
   EMPTY_FORM,
@@ -78,22 +79,15 @@ function Form({ onClose, onMinted }: FormProps): JSX.Element {
     }
   };
   return (
-    <form
-      class="form-grid"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void mint();
-      }}
+    <MintForm
+      faults={faults}
+      isBusy={isBusy}
+      label="Make the token"
+      onClose={onClose}
+      onSubmit={() => void mint()}
     >
       <Fields form={form} faults={faults} set={set} />
-      {faults.has("") && <p class="fault wide" role="alert">{faults.get("")}</p>}
-      <footer class="dialog-foot wide">
-        <button type="button" onClick={onClose}>Cancel</button>
-        <button type="submit" class="primary" disabled={isBusy}>
-          {isBusy ? "Making…" : "Make the token"}
-        </button>
-      </footer>
-    </form>
+    </MintForm>
   );
 }
 

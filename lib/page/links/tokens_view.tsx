@@ -7,7 +7,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask, messageOf } from "../core/api.ts";
 import { moment, plural } from "../core/format.ts";
-import { place, setParams } from "../core/router.ts";
+import { place } from "../core/router.ts";
 import { isOperator, session } from "../core/session.ts";
 import { links, nowMs } from "../core/state.ts";
 import type { Token } from "../core/types.ts";
@@ -16,6 +16,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { Empty } from "../ui/empty.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { showToast } from "../ui/toast.tsx";
+import { ListBar } from "./list_bar.tsx";
 import {
   callsText,
   expiryText,
@@ -66,7 +67,17 @@ function Tokens(): JSX.Element {
   const shown = selectTokens(read?.items ?? [], { text: params.get("q") ?? "", state });
   return (
     <>
-      <TokenBar state={state} onMake={() => setMaking(true)} />
+      <ListBar
+        text={params.get("q") ?? ""}
+        label="State"
+        param="state"
+        states={STATES}
+        chosen={state}
+      >
+        <button type="button" onClick={() => setMaking(true)}>
+          <Icon name="plus" /> Make a token
+        </button>
+      </ListBar>
       {fault !== "" && <p class="fault" role="alert">{fault}</p>}
       {read === undefined && fault === "" && <p aria-busy="true">Reading the list…</p>}
       {read?.items.length === 0 && (
@@ -90,39 +101,6 @@ function Tokens(): JSX.Element {
         />
       )}
     </>
-  );
-}
-
-interface TokenBarProps {
-  readonly state: Token["state"] | undefined;
-  readonly onMake: () => void;
-}
-
-function TokenBar({ state, onMake }: TokenBarProps): JSX.Element {
-  return (
-    <div class="toolbar">
-      <label>
-        Search
-        <input
-          type="search"
-          value={place.value.params.get("q") ?? ""}
-          onInput={(event) => setParams({ q: event.currentTarget.value })}
-        />
-      </label>
-      <label>
-        State
-        <select
-          value={state ?? ""}
-          onChange={(event) => setParams({ state: event.currentTarget.value }, "push")}
-        >
-          <option value="">any</option>
-          {STATES.map((each) => <option key={each} value={each}>{each}</option>)}
-        </select>
-      </label>
-      <button type="button" onClick={onMake}>
-        <Icon name="plus" /> Make a token
-      </button>
-    </div>
   );
 }
 

@@ -14,6 +14,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { showToast } from "../ui/toast.tsx";
 import { freeName, gatewayFault, isRaw, targetFault } from "./agent_lines.ts";
 import { TextField } from "./field.tsx";
+import { MintForm } from "./mint_form.tsx";
 import { joinWords, linkKey } from "./link_facts.ts";
 import { gatewayOf } from "./reach.ts";
 import { bodyOf, EMPTY_FORM, fieldErrors, type MintedToken } from "./token_request.ts";
@@ -108,23 +109,16 @@ function FormStep({ onClose, onMade }: FormStepProps): JSX.Element {
     }
   };
   return (
-    <form
-      class="form-grid"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void make();
-      }}
+    <MintForm
+      faults={faults}
+      isBusy={isBusy}
+      label="Make its token"
+      onClose={onClose}
+      onSubmit={() => void make()}
     >
       <AgentFields form={{ ...form, name, gateway: dialed }} faults={faults} set={set} />
       <Joins form={{ ...form, name }} />
-      {faults.has("") && <p class="fault wide" role="alert">{faults.get("")}</p>}
-      <footer class="dialog-foot wide">
-        <button type="button" onClick={onClose}>Cancel</button>
-        <button type="submit" class="primary" disabled={isBusy}>
-          {isBusy ? "Making…" : "Make its token"}
-        </button>
-      </footer>
-    </form>
+    </MintForm>
   );
 }
 
